@@ -1,0 +1,33 @@
+/**
+ * From served entity to running isolate: a spec says what to serve, the compiler makes a bundle of it, a mount runs the
+ * bundle. The compiler does not know how a bundle is mounted.
+ */
+import { z } from 'zod'
+import { digestSchema } from './manifest.ts'
+import { tasks } from './task.ts'
+
+export const endpointSpecSchema = z.strictObject({
+  manifest: digestSchema,
+  task: z.enum(tasks),
+  /** The artifact that holds the graph. */
+  graph: z.string(),
+  /** Task options fixed at import, such as the pooling of an embedder. */
+  options: z.record(z.string(), z.unknown()),
+  /** Distinguishes isolates that must not be shared although they run the same model: one per endpoint and entity. */
+  owner: z.string(),
+  /** Milliseconds without a request until the isolate is doused; null keeps it warm. */
+  idleMs: z.number().int().positive().nullable(),
+})
+
+export type EndpointSpec = z.infer<typeof endpointSpecSchema>
+
+export interface Bundle {
+  /** Digest of everything below; the isolate's stable name. */
+  id: string
+  mainModule: string
+  /** Module source by name; the shared wasm modules are added by the mount. */
+  modules: Readonly<Record<string, string>>
+  /** Names of precompiled wasm modules that the bundle imports. */
+  wasm: readonly string[]
+  env: { readonly SPEC: EndpointSpec }
+}

@@ -1,0 +1,43 @@
+/** Every bound on what may come from outside, in one place. Errors print the value that came and the limit. */
+export const limits = {
+  /** One scoring request, the reference platform's figure. */
+  requestBytes: 16 * 1024 * 1024,
+  /** One control-plane request; models travel shard by shard and never as one body. */
+  controlBytes: 4 * 1024 * 1024,
+  /** JSON nesting: deeper bodies are refused before they are parsed. */
+  jsonDepth: 64,
+  authorizationBytes: 8 * 1024,
+  /** Wall time of one invocation, cold start included. */
+  executionMs: 120_000,
+  endpointNameLength: 63,
+  modelNameLength: 255,
+  servedEntities: 10,
+  endpoints: 1_000,
+  tagsPerEndpoint: 64,
+  tagKeyLength: 255,
+  tagValueLength: 1_000,
+  /** Rows in one tabular body. */
+  rows: 100_000,
+  tensorRank: 16,
+  tensorElements: 64 * 1024 * 1024,
+  shardBytes: 1024 * 1024,
+  /** The largest shard a manifest may declare. */
+  maxShardBytes: 8 * 1024 * 1024,
+  artifactsPerManifest: 512,
+  shardsPerManifest: 65_536,
+  artifactPathLength: 255,
+  /** What of one model may be read as a whole into JavaScript: tokenizer, configuration, labels. */
+  smallArtifactBytes: 64 * 1024 * 1024,
+  /** A picture is refused from its header before a pixel is decoded. */
+  imagePixels: 50_000_000,
+  /** Requests that may wait for or run on one replica at once. */
+  replicaQueue: 256,
+  tokenLifetimeSeconds: 10 * 365 * 24 * 3600,
+  /** How old a registry snapshot may be before a request checks for a newer one. */
+  snapshotAgeMs: 1_000,
+  /** Default memory of one endpoint isolate, as on the network. */
+  isolateBytes: 128 * 1024 * 1024,
+  /** Lines kept of one replica's service log. */
+  serviceLogLines: 1_000,
+  textCharacters: 1_000_000,
+} as const
