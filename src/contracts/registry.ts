@@ -94,6 +94,8 @@ export interface EndpointConfig {
   version: number
   servedEntities: readonly ServedEntity[]
   routes: readonly Route[]
+  /** The legacy `auto_capture_config`, echoed as it was given; absent where none was. */
+  autoCapture?: Readonly<Record<string, unknown>>
   startedMs: number
 }
 
@@ -113,7 +115,9 @@ export interface Endpoint {
   id: string
   name: string
   creator: string
+  creatorKind: Principal['kind']
   createdMs: number
+  /** When a user last changed it; deployments that end do not count. */
   updatedMs: number
   description: string
   tags: Readonly<Record<string, string | undefined>>

@@ -82,3 +82,5 @@ export function tensorOf(dtype: NumericDtype, shape: readonly number[], values: 
 export function newValues(dtype: NumericDtype, length: number): NumericArray {
   return new arrays[dtype](length)
 }
+
+export const numericDtypes = Object.keys(dtypes).filter((dtype) => dtype !== 'string') as readonly NumericDtype[]

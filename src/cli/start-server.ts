@@ -1,0 +1,91 @@
+/**
+ * The server in one process group: workerd with the dispatcher and the host, started and watched by Miniflare. Tests start it
+ * the same way.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Miniflare } from 'miniflare'
+import { type BuiltWorker, buildWorkers } from './build-workers.ts'
+
+export interface ServerOptions {
+  host: string
+  /** 0 takes a free port. */
+  port: number
+  /** Folder of all state. */
+  home: string
+  /** Lower-case hex SHA-256 of the administrator's token. */
+  adminTokenHash: string
+  idleMs: number
+  expectStarters: boolean
+  /** Receives what the workers print. */
+  log(line: string): void
+}
+
+export interface Server {
+  url: URL
+  stop(): Promise<void>
+}
+
+const compatibilityDate = '2026-11-01'
+const compatibilityFlags = ['enable_request_signal', 'request_signal_passthrough']
+
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const blobs = join(options.home, 'blobs')
+  await mkdir(blobs, { recursive: true })
+  const { dispatcher, host } = await buildWorkers()
+  const miniflare = new Miniflare({
+    port: 0,
+    cf: false,
+    resourcePersistencePath: join(options.home, 'state'),
+    handleStructuredLogs: ({ level, message }) => options.log(`${level}: ${message}`),
+    workers: [
+      {
+        config: {
+          name: 'dispatcher',
+          compatibilityDate,
+          compatibilityFlags,
+          manifest: manifestOf(dispatcher),
+          env: {
+            HOST: { type: 'worker', worker: 'host' },
+            REGISTRY: { type: 'durable-object', worker: 'dispatcher', exportName: 'RegistryObject' },
+            INVOCATION_LOG: { type: 'durable-object', worker: 'dispatcher', exportName: 'InvocationLogObject' },
+            ADMIN_TOKEN_HASH: { type: 'text', value: options.adminTokenHash },
+            ALLOWED_HOSTS: { type: 'text', value: isLoopback(options.host) ? 'loopback' : 'any' },
+            IDLE_MS: { type: 'json', value: options.idleMs },
+            EXPECT_STARTERS: { type: 'json', value: options.expectStarters },
+          },
+          exports: {
+            RegistryObject: { type: 'durable-object', storage: 'sqlite' },
+            InvocationLogObject: { type: 'durable-object', storage: 'sqlite' },
+          },
+        },
+        dev: { unsafeDirectSockets: [{ host: options.host, port: options.port }] },
+      },
+      {
+        config: {
+          name: 'host',
+          compatibilityDate,
+          compatibilityFlags,
+          manifest: manifestOf(host),
+          env: {
+            LOADER: { type: 'worker-loader' },
+            REPLICA: { type: 'durable-object', worker: 'host', exportName: 'Replica' },
+            BLOBS: { type: 'disk', path: blobs, writable: true },
+          },
+          exports: { Replica: { type: 'durable-object', storage: 'sqlite' } },
+        },
+      },
+    ],
+  })
+  await miniflare.ready
+  const url = await miniflare.unsafeGetDirectURL('dispatcher')
+  return { url, stop: () => miniflare.dispose() }
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+function manifestOf({ mainModule, modules }: BuiltWorker) {
+  return { mainModule, modules: modules as Record<string, { type: 'esm'; contents: string }> }
+}

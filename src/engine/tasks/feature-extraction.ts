@@ -1,0 +1,75 @@
+/** One vector per text: the graph's own, or its token vectors pooled as the model's files say; unit length by default. */
+import { modelFailed } from '#contracts/errors.ts'
+import type { Param } from '#contracts/signature.ts'
+import { tensorOf } from '#contracts/tensor.ts'
+import { readModelConfig } from '../model-config.ts'
+import type { Port } from '../ort/ports.ts'
+import type { OrtSession } from '../ort/session.ts'
+import { booleanParam, integerParam } from '../params.ts'
+import { cut, pool, readPooling } from '../pooling.ts'
+import type { TaskDefinition } from '../task-definition.ts'
+import { textField, textRows } from '../text-columns.ts'
+import { loadTextModel, type RowOutput } from '../text-model.ts'
+
+/** Vector outputs by preference: a graph that pools itself knows best, unless the import says how to pool. */
+const pooledNames = ['sentence_embedding', 'embedding', 'embeddings']
+const tokenNames = ['last_hidden_state', 'token_embeddings']
+
+export const featureExtractionTask: TaskDefinition = {
+  task: 'feature-extraction',
+  async load({ session, reader, options }) {
+    const config = await readModelConfig(reader)
+    const pooling = await readPooling(reader, options)
+    const normalize = booleanParam(options, 'normalize') ?? true
+    const output = vectorsOf(session, options['pooling'] !== undefined)
+    const model = await loadTextModel(session, reader, config, booleanParam(options, 'batchInvariant') ?? false)
+    const size = output.shape.at(-1)
+    const known = typeof size === 'number' ? size : undefined
+
+    const vectorOf = ({ shape, values, tokens }: RowOutput): Float32Array => {
+      if (shape.length === 1) return values
+      if (shape.length === 2) return pool(values, shape[1]!, tokens, pooling)
+      throw modelFailed(`The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; vectors were expected.`)
+    }
+    return {
+      signature: {
+        inputs: [textField],
+        outputs: [{ name: 'embedding', dtype: 'float32', shape: ['rows', known ?? 'dimensions'] }],
+        params: [dimensionsParam(known)],
+      },
+      invoke(request) {
+        const wanted = integerParam(request.params, 'dimensions', 1, known ?? Number.MAX_SAFE_INTEGER)
+        const texts = textRows(request.inputs)
+        const startedMs = performance.now()
+        const { outputs, promptTokens } = model.run(texts, output.name)
+        const vectors = outputs.map((row) => {
+          const vector = vectorOf(row)
+          return cut(vector, wanted ?? vector.length, normalize)
+        })
+        const dimensions = vectors[0]?.length ?? wanted ?? known ?? 0
+        const flat = new Float32Array(vectors.length * dimensions)
+        for (const [row, vector] of vectors.entries()) flat.set(vector, row * dimensions)
+        return {
+          outputs: { embedding: tensorOf('float32', [vectors.length, dimensions], flat) },
+          usage: { promptTokens, runMs: performance.now() - startedMs, loadMs: 0 },
+        }
+      },
+    }
+  },
+}
+
+function dimensionsParam(maximum: number | undefined): Param {
+  return {
+    name: 'dimensions',
+    type: 'integer',
+    minimum: 1,
+    ...(maximum === undefined ? {} : { maximum }),
+    description: 'Keeps the first dimensions of each vector and brings it back to unit length.',
+  }
+}
+
+function vectorsOf(session: OrtSession, poolingChosen: boolean): Port {
+  const order = poolingChosen ? [...tokenNames, ...pooledNames] : [...pooledNames, ...tokenNames]
+  const ports = order.map((name) => session.outputs.find((port) => port.name === name))
+  return ports.find((port) => port !== undefined) ?? session.outputs[0]!
+}

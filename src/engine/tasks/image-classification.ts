@@ -1,0 +1,93 @@
+/** Labels for pictures, as the Hugging Face pipeline of that name gives them. */
+import { badRequest, invalidParameter, isServingError, modelFailed } from '#contracts/errors.ts'
+import type { Param } from '#contracts/signature.ts'
+import type { NamedTensors } from '#contracts/tensor.ts'
+import { floatTensor, rowsOf } from '../floats.ts'
+import { decodePicture } from '../image/decode-picture.ts'
+import type { Picture } from '../image/picture.ts'
+import { layoutOf, pixelsOf } from '../image/pixel-input.ts'
+import { readPreprocessor } from '../image/preprocessor.ts'
+import { type ModelConfig, readModelConfig } from '../model-config.ts'
+import { choiceParam, integerParam } from '../params.ts'
+import { runGraph } from '../run-graph.ts'
+import { isDistribution, labelTensors, type ScoreFunction, scoreFunctions, scoresOf, topLabels } from '../scores.ts'
+import type { TaskDefinition } from '../task-definition.ts'
+
+const labelsByDefault = 5
+
+const params: Param[] = [
+  { name: 'top_k', type: 'integer', minimum: 1, description: `How many labels each row gets; ${labelsByDefault} if absent.` },
+  {
+    name: 'function_to_apply',
+    type: 'string',
+    values: [...scoreFunctions],
+    description: "What turns the model's numbers into scores; by default softmax, unless the graph gives probabilities.",
+  },
+]
+
+export const imageClassificationTask: TaskDefinition = {
+  task: 'image-classification',
+  async load({ session, reader, wasm }) {
+    const config = await readModelConfig(reader)
+    const preprocessor = await readPreprocessor(reader)
+    const [input, ...others] = session.inputs
+    if (!input || others.length > 0) {
+      const names = session.inputs.map(({ name }) => `"${name}"`).join(', ')
+      throw modelFailed(`A picture is one input; the graph has ${names || 'none'}.`)
+    }
+    const layout = layoutOf(input)
+    const output = session.outputs.find((port) => port.name === 'logits') ?? session.outputs[0]!
+
+    const classify = (picture: Picture): Float32Array => {
+      const { shape, values } = pixelsOf(picture, preprocessor, layout)
+      const tensor = floatTensor(input.dtype, [1, ...shape], values)
+      if (!tensor) throw modelFailed(`The graph's input "${input.name}" is ${input.dtype}; pictures are given as floats or uint8.`)
+      const result = runGraph(session, { [input.name]: tensor }, [output.name])
+      return rowsOf(output.name, result[output.name]!, 1).values[0]!
+    }
+    return {
+      signature: {
+        inputs: [{ name: 'image', dtype: 'binary', shape: ['rows'] }],
+        outputs: [
+          { name: 'label', dtype: 'string', shape: ['rows', 'labels'] },
+          { name: 'score', dtype: 'float32', shape: ['rows', 'labels'] },
+        ],
+        params,
+      },
+      async invoke(request) {
+        const count = integerParam(request.params, 'top_k', 1, Number.MAX_SAFE_INTEGER) ?? labelsByDefault
+        const chosen = choiceParam(request.params, 'function_to_apply', scoreFunctions)
+        const pictures = imageColumn(request.inputs)
+        const startedMs = performance.now()
+        const rows = []
+        // One at a time: a decoded picture is large, and an answer must not depend on its neighbours in a batch.
+        for (const [row, bytes] of pictures.entries()) {
+          const numbers = classify(await decodeRow(bytes, row, wasm?.['jpeg']))
+          rows.push(topLabels(scoresOf(numbers, chosen ?? functionFor(config, numbers)), config.labels, count))
+        }
+        return { outputs: labelTensors(rows), rows, usage: { promptTokens: 0, runMs: performance.now() - startedMs, loadMs: 0 } }
+      },
+    }
+  },
+}
+
+function imageColumn(inputs: NamedTensors): readonly Uint8Array[] {
+  const column = inputs['image']
+  if (!column) throw invalidParameter('image', 'this column is required')
+  if (column.dtype !== 'binary') throw invalidParameter('image', `pictures are expected, ${column.dtype} came`)
+  return column.items
+}
+
+async function decodeRow(bytes: Uint8Array, row: number, jpeg: WebAssembly.Module | undefined): Promise<Picture> {
+  try {
+    return await decodePicture(bytes, { jpeg })
+  } catch (error) {
+    if (!isServingError(error)) throw error
+    throw badRequest(`image[${row}]: ${error.message}`, `image[${row}]`)
+  }
+}
+
+function functionFor({ problemType }: ModelConfig, numbers: Float32Array): ScoreFunction {
+  if (isDistribution(numbers)) return 'none'
+  return problemType === 'multi_label_classification' || numbers.length === 1 ? 'sigmoid' : 'softmax'
+}

@@ -1,0 +1,81 @@
+/** Labels for texts or pairs of texts, as the Hugging Face pipeline of that name gives them. */
+import { modelFailed } from '#contracts/errors.ts'
+import type { Param } from '#contracts/signature.ts'
+import { elementCount } from '#contracts/tensor.ts'
+import { type ModelConfig, readModelConfig } from '../model-config.ts'
+import type { Port } from '../ort/ports.ts'
+import type { OrtSession } from '../ort/session.ts'
+import { booleanParam, choiceParam, integerParam, type Params } from '../params.ts'
+import { labelTensors, type ScoreFunction, scoreFunctions, scoresOf, topLabels } from '../scores.ts'
+import type { TaskDefinition } from '../task-definition.ts'
+import { textField, textPairField, textRows } from '../text-columns.ts'
+import { loadTextModel } from '../text-model.ts'
+
+const params: Param[] = [
+  { name: 'top_k', type: 'integer', minimum: 0, description: 'How many labels each row gets; 0 or null for all. 1 if absent.' },
+  {
+    name: 'function_to_apply',
+    type: 'string',
+    values: [...scoreFunctions],
+    description: "What turns the model's numbers into scores; by default what its configuration asks for.",
+  },
+]
+
+export const textClassificationTask: TaskDefinition = {
+  task: 'text-classification',
+  async load({ session, reader, options }) {
+    const config = await readModelConfig(reader)
+    const output = logitsOf(session)
+    const model = await loadTextModel(session, reader, config, booleanParam(options, 'batchInvariant') ?? false)
+    return {
+      signature: {
+        inputs: [textField, textPairField],
+        outputs: [
+          { name: 'label', dtype: 'string', shape: ['rows', 'labels'] },
+          { name: 'score', dtype: 'float32', shape: ['rows', 'labels'] },
+        ],
+        params,
+      },
+      invoke(request) {
+        const count = countOf(request.params)
+        const chosen = choiceParam(request.params, 'function_to_apply', scoreFunctions)
+        const texts = textRows(request.inputs)
+        const startedMs = performance.now()
+        const { outputs, promptTokens } = model.run(texts, output.name)
+        const rows = outputs.map(({ shape, values }) => {
+          requireLabelScores(output, shape)
+          const apply = chosen ?? functionFor(config, values.length)
+          return topLabels(scoresOf(values, apply), config.labels, count)
+        })
+        return {
+          outputs: labelTensors(rows),
+          rows,
+          usage: { promptTokens, runMs: performance.now() - startedMs, loadMs: 0 },
+        }
+      },
+    }
+  },
+}
+
+/** The number of labels wanted: the pipeline's `top_k=None` means all of them. */
+function countOf(params: Params): number {
+  if (params['top_k'] === undefined) return 1
+  const count = integerParam(params, 'top_k', 0, Number.MAX_SAFE_INTEGER) ?? 0
+  return count === 0 ? Number.POSITIVE_INFINITY : count
+}
+
+function functionFor({ problemType }: ModelConfig, labels: number): ScoreFunction {
+  if (problemType === 'regression') return 'none'
+  if (problemType === 'multi_label_classification' || labels === 1) return 'sigmoid'
+  return 'softmax'
+}
+
+function logitsOf(session: OrtSession): Port {
+  return session.outputs.find((port) => port.name === 'logits') ?? session.outputs[0]!
+}
+
+/** A graph that labels each token has one more axis than one that labels the text. */
+function requireLabelScores(output: Port, shape: readonly number[]): void {
+  if (shape.length > 0 && elementCount(shape) === Math.max(...shape)) return
+  throw modelFailed(`The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; one number per label was expected.`)
+}

@@ -1,0 +1,66 @@
+/** The host over a service binding or HTTP: frames for invocations, JSON for the rest, the spec in a header. */
+import type { EndpointSpec } from '#contracts/bundle.ts'
+import { internal, ServingError, type ServingErrorFacts } from '#contracts/errors.ts'
+import { decodeFrame, encodeFrame, frameContentType } from '#contracts/frame.ts'
+import type { Host } from '#contracts/host.ts'
+import type { InvocationReply } from '#contracts/invocation.ts'
+
+export interface Fetcher {
+  fetch(url: string, init?: RequestInit): Promise<Response>
+}
+
+/** Header text by spec; specs are frozen and shared, so the text is made once. */
+const headers = new WeakMap<EndpointSpec, string>()
+
+export function hostClient(fetcher: Fetcher): Host {
+  const asked = async (spec: EndpointSpec, path: string, init: RequestInit = { method: 'POST' }): Promise<Response> =>
+    accepted(await fetcher.fetch(`http://host${path}`, { ...init, headers: { 'x-glim-spec': headerOf(spec) } }))
+  const sent = async (path: string, init: RequestInit): Promise<Response> => accepted(await fetcher.fetch(`http://host${path}`, init))
+
+  return {
+    async run(spec, { inputs, params, outputs }, signal) {
+      const body = encodeFrame(inputs, { params, outputs }) as BufferSource as ArrayBuffer
+      const response = await fetcher.fetch('http://host/run', {
+        method: 'POST',
+        headers: { 'x-glim-spec': headerOf(spec), 'content-type': frameContentType },
+        body,
+        ...(signal ? { signal } : {}),
+      })
+      const { tensors, rest } = decodeFrame(await (await accepted(response)).bytes())
+      return { outputs: tensors, ...(rest as Omit<InvocationReply, 'outputs'>) }
+    },
+    describe: async (spec) => (await asked(spec, '/describe')).json(),
+    douse: async (spec) => void (await asked(spec, '/douse')),
+    state: async (spec) => (await asked(spec, '/state')).json(),
+    logs: async (spec) => ((await (await asked(spec, '/logs')).json()) as { logs: string }).logs,
+    putBlob: async (digest, bytes) => void (await sent(`/blobs/${digest}`, { method: 'PUT', body: bytes as BufferSource as ArrayBuffer })),
+    missingBlobs: async (body) => (await sent('/blobs/missing', { method: 'POST', body: JSON.stringify(body) })).json(),
+    putManifest: async (manifest) => ((await (await sent('/manifests', { method: 'POST', body: JSON.stringify(manifest) })).json()) as { manifest: never }).manifest,
+    async artifact(manifest, path) {
+      const response = await fetcher.fetch(`http://host/artifacts?manifest=${manifest}&path=${encodeURIComponent(path)}`)
+      return response.status === 404 ? null : (await accepted(response)).bytes()
+    },
+  }
+}
+
+function headerOf(spec: EndpointSpec): string {
+  let text = headers.get(spec)
+  if (text === undefined) {
+    text = encodeURIComponent(JSON.stringify(spec))
+    headers.set(spec, text)
+  }
+  return text
+}
+
+/** @throws {ServingError} the host's refusal, or INTERNAL_ERROR where it did not answer in form. */
+async function accepted(response: Response): Promise<Response> {
+  if (response.ok) return response
+  const text = await response.text()
+  let facts: ServingErrorFacts
+  try {
+    facts = JSON.parse(text) as ServingErrorFacts
+  } catch {
+    throw internal(`The host answered ${response.status}.`)
+  }
+  throw new ServingError(facts)
+}

@@ -1,0 +1,93 @@
+/** Bodies from outside: bounded before they are read, checked for type and encoding before they are parsed. */
+import { badRequest, ServingError, tooLarge } from '#contracts/errors.ts'
+import { limits } from '#contracts/limits.ts'
+
+export type BodyFormat = 'json' | 'csv'
+
+/** Bodies shorter than this cannot nest deeply enough to hurt the parser. */
+const depthCheckBytes = 16 * 1024
+
+/** @throws {ServingError} 415 for a type, parameter or charset that is not accepted. */
+export function bodyFormat(contentType: string | null, accepted: readonly BodyFormat[]): BodyFormat {
+  const [type = '', ...parameters] = (contentType ?? '').split(';').map((part) => part.trim().toLowerCase())
+  const format = type === 'application/json' ? 'json' : type === 'text/csv' ? 'csv' : undefined
+  if (!format || !accepted.includes(format)) {
+    throw unsupportedType(`Content-Type ${contentType === null ? 'is missing' : `"${contentType}" is not accepted`}; send application/json${accepted.includes('csv') ? ' or text/csv' : ''}.`)
+  }
+  for (const parameter of parameters) {
+    if (!/^charset=("utf-8"|utf-8|utf8|"utf8")$/.test(parameter)) {
+      throw unsupportedType(`Content-Type parameter "${parameter}" is not accepted; the only one is charset=utf-8.`)
+    }
+  }
+  return format
+}
+
+/** Resolves to at most `limitBytes` bytes; reads no further than the limit. @throws {ServingError} 413 beyond it. */
+export async function readBytes(request: Request, limitBytes: number, what = 'A request'): Promise<Uint8Array> {
+  const announced = request.headers.get('content-length')
+  if (announced !== null) {
+    if (Number(announced) > limitBytes) throw tooLarge(what, Number(announced), limitBytes)
+    return request.bytes()
+  }
+  if (!request.body) return new Uint8Array()
+  const parts: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const part of request.body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
+    sizeBytes += part.byteLength
+    if (sizeBytes > limitBytes) throw tooLarge(what, undefined, limitBytes)
+    parts.push(part)
+  }
+  const bytes = new Uint8Array(sizeBytes)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.byteLength
+  }
+  return bytes
+}
+
+/** @throws {ServingError} 400 for bytes that are not UTF-8. */
+export function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw badRequest('The body is not valid UTF-8.')
+  }
+}
+
+/** @throws {ServingError} 400 for text that is no JSON or nests deeper than the limit. */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.byteLength === 0) throw invalidJson('the body is empty')
+  if (bytes.byteLength > depthCheckBytes) checkDepth(bytes)
+  const text = decodeText(bytes)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw invalidJson((error as Error).message)
+  }
+}
+
+/** The parser is not recursive, but what it builds from brackets alone would be many times the body's size. */
+function checkDepth(bytes: Uint8Array): void {
+  const [quote, backslash, openList, openObject, closeList, closeObject] = [34, 92, 91, 123, 93, 125]
+  let depth = 0
+  let quoted = false
+  for (let at = 0; at < bytes.byteLength; at++) {
+    const byte = bytes[at]
+    if (quoted) {
+      if (byte === backslash) at++
+      else if (byte === quote) quoted = false
+    } else if (byte === quote) quoted = true
+    else if (byte === openList || byte === openObject) {
+      if (++depth > limits.jsonDepth) throw badRequest(`The JSON nests deeper than ${limits.jsonDepth} levels (at byte ${at}).`)
+    } else if (byte === closeList || byte === closeObject) depth--
+  }
+}
+
+function invalidJson(reason: string): ServingError {
+  return badRequest(`Ensure that input is a valid JSON formatted string: ${reason}.`)
+}
+
+function unsupportedType(message: string): ServingError {
+  return new ServingError({ code: 'BAD_REQUEST', status: 415, message })
+}

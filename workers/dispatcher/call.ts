@@ -1,0 +1,36 @@
+/** One request on its way through the dispatcher, and what a route's handler may use. */
+import type { Principal } from '#contracts/registry.ts'
+import type { Dialect } from '#src/gateway/error-body.ts'
+import type { RegistryView } from '#src/gateway/registry-view.ts'
+import type { Services } from './services.ts'
+
+export interface PublicCall {
+  request: Request
+  url: URL
+  requestId: string
+  /** Path parameters, decoded. */
+  params: Readonly<Record<string, string>>
+  services: Services
+  view: RegistryView
+}
+
+export interface Call extends PublicCall {
+  principal: Principal
+}
+
+interface RouteShape {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD'
+  /** itty-router's pattern; every parameter is one segment. */
+  path: string
+  /** The shape of this route's errors. */
+  dialect: Dialect
+}
+
+export type Route =
+  | (RouteShape & { access: 'public'; handle(call: PublicCall): Response | Promise<Response> })
+  | (RouteShape & { access: 'token'; handle(call: Call): Response | Promise<Response> })
+
+/** JSON with the status that successful native calls have, create too. */
+export function json(value: unknown, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(value), { headers: { 'content-type': 'application/json', ...headers } })
+}

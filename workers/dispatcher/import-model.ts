@@ -1,0 +1,125 @@
+/**
+ * Registering a model whose bytes are already in the cache: choose the graph, load it in a throw-away isolate to read its
+ * inputs and outputs, decide the task, run an example, and only then register. Nothing is registered that did not answer.
+ */
+import { z } from 'zod'
+import type { EndpointSpec } from '#contracts/bundle.ts'
+import { badRequest, isServingError } from '#contracts/errors.ts'
+import type { InvocationRequest } from '#contracts/invocation.ts'
+import { limits } from '#contracts/limits.ts'
+import { manifestSchema } from '#contracts/manifest.ts'
+import type { ModelVersion } from '#contracts/registry.ts'
+import type { Signature } from '#contracts/signature.ts'
+import type { Task } from '#contracts/task.ts'
+import { elementCount } from '#contracts/tensor.ts'
+import { chooseGraph } from '#src/compiler/choose-graph.ts'
+import { exampleBody, exampleTensors } from '#src/compiler/input-example.ts'
+import { planTask } from '#src/compiler/plan-task.ts'
+import { nativeRequest } from '#src/gateway/dialects/native.ts'
+import { isRecord } from '#src/gateway/enforce-schema.ts'
+import { tensorToJson } from '#src/gateway/json-tensor.ts'
+import { parseJson } from '#src/gateway/read-body.ts'
+import type { Call } from './call.ts'
+
+export const importSchema = z.object({
+  name: z.string().min(1).max(limits.modelNameLength),
+  version: z.union([z.string(), z.number().int().transform(String)]).optional(),
+  manifest: manifestSchema,
+  task: z.string().optional(),
+  dtype: z.string().optional(),
+  file: z.string().optional(),
+  /** Task options, such as an embedder's pooling. */
+  options: z.record(z.string(), z.unknown()).optional(),
+  input_example: z.unknown().optional(),
+  source: z.string().max(4_096).optional(),
+  comment: z.string().max(4_096).optional(),
+})
+
+export type ImportBody = z.infer<typeof importSchema>
+
+/** Examples beyond this are not kept as JSON; the model is still run on them. */
+const mostExampleElements = 4_096
+
+/** @throws {ServingError} 400 with the reason where the model cannot be served. */
+export async function importModel(body: ImportBody, { services, principal, requestId }: Call): Promise<ModelVersion> {
+  const { host, registry } = services
+  const manifest = await host.putManifest(body.manifest)
+  const paths = body.manifest.artifacts.map((artifact) => artifact.path)
+  const graph = chooseGraph(paths, body)
+  const options = body.options ?? {}
+  const specFor = (task: Task): EndpointSpec => ({ manifest, task, graph, options, owner: `import/${requestId}`, idleMs: 60_000 })
+  const readJson = async (path: string) => (paths.includes(path) ? jsonArtifact(await host.artifact(manifest, path), path) : undefined)
+
+  const asGraph = specFor('tensor')
+  const used: EndpointSpec[] = [asGraph]
+  try {
+    const described = await host.describe(asGraph)
+    const config = await readJson('config.json')
+    const task = planTask({ paths, config: isRecord(config) ? config : {}, graph: described.signature }, body.task)
+    const spec = task === 'tensor' ? asGraph : specFor(task)
+    used.push(spec)
+    const { signature } = task === 'tensor' ? described : await host.describe(spec)
+    const given = body.input_example ?? (await readJson('input_example.json'))
+    const inputExample = await answeredExample(given ?? exampleBody(task), signature, { task, run: (request) => host.run(spec, request) })
+    const { heapBytes } = await host.describe(spec)
+    return await registry.registerVersion({
+      name: body.name,
+      ...(body.version === undefined ? {} : { version: body.version }),
+      manifest,
+      task,
+      graph,
+      options,
+      signature,
+      inputExample,
+      sizeBytes: body.manifest.artifacts.reduce((total, artifact) => total + artifact.sizeBytes, 0),
+      heapBytes,
+      source: body.source ?? '',
+      comment: body.comment ?? '',
+      creator: principal.name,
+    })
+  } finally {
+    await Promise.allSettled(used.map((spec) => host.douse(spec)))
+  }
+}
+
+interface ExampleOptions {
+  task: Task
+  run(request: InvocationRequest): Promise<unknown>
+}
+
+/** Runs the example, or for a bare graph the first generated input that it takes; resolves to what is kept as the example. */
+async function answeredExample(body: unknown, signature: Signature, { task, run }: ExampleOptions): Promise<unknown> {
+  if (body !== null && body !== undefined) {
+    await run(nativeRequest(body, { task, signature } as ModelVersion)).catch((error: unknown) => {
+      throw badRequest(`The model did not answer its input example: ${messageOf(error)}`, 'input_example')
+    })
+    return body
+  }
+  let refusal: unknown
+  for (const inputs of exampleTensors(signature)) {
+    try {
+      await run({ inputs, params: {} })
+      const elements = Object.values(inputs).reduce((total, tensor) => total + elementCount(tensor.shape), 0)
+      if (elements > mostExampleElements) return null
+      return { inputs: Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, tensorToJson(tensor)])) }
+    } catch (error) {
+      if (!isServingError(error) || error.status >= 500) throw error
+      refusal ??= error
+    }
+  }
+  throw badRequest(`The model loads but answered none of the generated inputs (${messageOf(refusal)}). Give an input that it answers: --example FILE, or input_example in the request.`, 'input_example')
+}
+
+function jsonArtifact(bytes: Uint8Array | null, path: string): unknown {
+  if (!bytes) return undefined
+  try {
+    return parseJson(bytes)
+  } catch (error) {
+    throw badRequest(`${path} of the model cannot be read: ${messageOf(error)}`, path)
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+

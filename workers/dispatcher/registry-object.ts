@@ -1,0 +1,68 @@
+/**
+ * The registry at rest: one Durable Object with SQLite. It answers the dispatcher's calls and brings deployments up; what was
+ * pending when the process died is taken up again by the object's alarm.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import { isServingError, type ServingErrorFacts } from '#contracts/errors.ts'
+import type { RegistrySnapshot } from '#contracts/registry.ts'
+import { hostClient } from '#src/gateway/host-client.ts'
+import { Registry } from '#src/registry/registry.ts'
+import { durableObjectDatabase } from '#src/registry/stores/durable-object.ts'
+import { bringUp } from './bring-up.ts'
+import type { DispatcherEnv } from './env.ts'
+
+/** A result that keeps a refusal's facts across the RPC boundary, where exceptions lose their fields. */
+export type Outcome<T> = { ok: T } | { refused: ServingErrorFacts }
+
+type RegistryMethods = {
+  [Name in keyof Registry]: Registry[Name] extends (...args: never[]) => unknown ? Name : never
+}[keyof Registry]
+
+const recheckMs = 5_000
+
+export class RegistryObject extends DurableObject<DispatcherEnv> {
+  readonly #registry = new Registry(durableObjectDatabase(this.ctx.storage), {
+    nowMs: () => Date.now(),
+    newId: () => crypto.randomUUID().replaceAll('-', ''),
+  })
+  /** Deployments under way in this process, by endpoint, config version and entity. */
+  readonly #underWay = new Set<string>()
+
+  /** Calls one method of the registry, and starts what it left to be deployed. */
+  async call(method: RegistryMethods, args: readonly unknown[]): Promise<Outcome<unknown>> {
+    let result: Outcome<unknown>
+    try {
+      result = { ok: (this.#registry[method] as (...args: unknown[]) => unknown).apply(this.#registry, [...args]) }
+    } catch (error) {
+      if (!isServingError(error)) throw error
+      return { refused: error.toJSON() }
+    }
+    await this.#deployPending()
+    return result
+  }
+
+  /** The whole registry if it changed since a revision, else null. */
+  newerThan(revision: number): RegistrySnapshot | null {
+    return this.#registry.revision() === revision ? null : this.#registry.snapshot()
+  }
+
+  async alarm(): Promise<void> {
+    await this.#deployPending()
+  }
+
+  /** Starts what is pending and not yet under way; the alarm looks again for as long as anything is pending. */
+  async #deployPending(): Promise<void> {
+    const pending = this.#registry.pendingDeployments()
+    if (pending.length === 0) return
+    await this.ctx.storage.setAlarm(Date.now() + recheckMs)
+    const host = hostClient(this.env.HOST)
+    for (const deployment of pending) {
+      const key = `${deployment.endpointId}/${deployment.configVersion}/${deployment.entity.name}`
+      if (this.#underWay.has(key)) continue
+      this.#underWay.add(key)
+      this.ctx.waitUntil(
+        bringUp(deployment, { registry: this.#registry, host, idleMs: this.env.IDLE_MS }).finally(() => this.#underWay.delete(key)),
+      )
+    }
+  }
+}

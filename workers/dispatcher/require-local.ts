@@ -1,0 +1,16 @@
+/**
+ * A server on loopback is reached by every page of every browser on the machine, through names that resolve to 127.0.0.1 and
+ * through cross-site requests. So requests whose Host or Origin is not this machine are refused.
+ */
+import { permissionDenied } from '#contracts/errors.ts'
+
+const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i
+
+export function requireLocal(headers: Headers): void {
+  const host = headers.get('host') ?? ''
+  if (!local.test(host)) throw permissionDenied(`Host "${host}" is not this machine; use 127.0.0.1, localhost or [::1].`)
+  const origin = headers.get('origin')
+  if (origin !== null && !local.test(origin.replace(/^https?:\/\//, ''))) {
+    throw permissionDenied(`Requests from the origin "${origin}" are not accepted.`)
+  }
+}

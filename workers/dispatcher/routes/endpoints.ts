@@ -1,0 +1,120 @@
+/** The native API's endpoints: create, read, update, delete, tags, logs, the OpenAPI document. */
+import { doesNotExist, exhausted } from '#contracts/errors.ts'
+import { limits } from '#contracts/limits.ts'
+import { parseBody } from '#contracts/parse.ts'
+import type { Endpoint, ServedEntity } from '#contracts/registry.ts'
+import { openapiDocument } from '#src/gateway/openapi.ts'
+import { createEndpointSchema, updateConfigSchema, updateNotificationsSchema, updateTagsSchema } from '#src/registry/endpoint-schema.ts'
+import { endpointDetail, endpointSummary, tagList } from '#src/registry/endpoint-view.ts'
+import { permissionOf, permits } from '#src/registry/permission-view.ts'
+import { jsonBody } from '../bodies.ts'
+import { type Call, json } from '../call.ts'
+import { endpointFor } from '../endpoint-access.ts'
+import { specOf } from '../specs.ts'
+
+export async function createEndpoint(call: Call): Promise<Response> {
+  const body = parseBody(createEndpointSchema, await jsonBody(call))
+  if (call.view.endpoints.size >= limits.endpoints) {
+    throw exhausted(`There are ${limits.endpoints} endpoints, as many as there may be; delete one first.`, 60)
+  }
+  return detailOf(call, await call.services.registry.createEndpoint(body, call.principal))
+}
+
+export function listEndpoints(call: Call): Response {
+  const visible = [...call.view.endpoints.values()].filter((endpoint) => permits(permissionOf(endpoint, call.principal), 'CAN_VIEW'))
+  if (visible.length === 0) return json({})
+  return json({ endpoints: visible.map((endpoint) => endpointSummary(endpoint, factsOf(call, endpoint))) })
+}
+
+export async function getEndpoint(call: Call): Promise<Response> {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_VIEW')
+  return json(endpointDetail(endpoint, { ...factsOf(call, endpoint), liveMessage: await liveMessages(call, endpoint) }))
+}
+
+export async function deleteEndpoint(call: Call): Promise<Response> {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_MANAGE')
+  await call.services.registry.deleteEndpoint(endpoint.name)
+  await Promise.allSettled(specsOf(call, endpoint).map(({ spec }) => call.services.host.douse(spec)))
+  return json({})
+}
+
+export async function updateConfig(call: Call): Promise<Response> {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_MANAGE')
+  const body = parseBody(updateConfigSchema, await jsonBody(call))
+  return detailOf(call, await call.services.registry.updateConfig(endpoint.name, body, call.principal))
+}
+
+export async function updateTags(call: Call): Promise<Response> {
+  const { name } = endpointFor(call, call.params.name!, 'CAN_MANAGE')
+  const { add_tags = [], delete_tags = [] } = parseBody(updateTagsSchema, await jsonBody(call))
+  return json({ tags: tagList(await call.services.registry.setTags(name, add_tags, delete_tags)) })
+}
+
+export async function updateNotifications(call: Call): Promise<Response> {
+  const { name } = endpointFor(call, call.params.name!, 'CAN_MANAGE')
+  const { email_notifications } = parseBody(updateNotificationsSchema, await jsonBody(call))
+  const updated = await call.services.registry.setNotifications(name, email_notifications ?? null)
+  return json({ name, email_notifications: updated.emailNotifications ?? {} })
+}
+
+export function getOpenapi(call: Call): Response {
+  const { name, active, pending } = endpointFor(call, call.params.name!, 'CAN_VIEW')
+  return json(openapiDocument({ name, config: active ?? pending, origin: call.url.origin, versionOf: (entity) => versionOf(call, entity) }))
+}
+
+export async function getBuildLogs(call: Call): Promise<Response> {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_MANAGE')
+  const entity = entityOf(endpoint, call.params.entity!)
+  return json({ logs: await call.services.registry.buildLog(endpoint.name, entity.name) })
+}
+
+export async function getServiceLogs(call: Call): Promise<Response> {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_MANAGE')
+  const entity = entityOf(endpoint, call.params.entity!)
+  const found = specsOf(call, endpoint).find((candidate) => candidate.entity.name === entity.name)
+  return json({ logs: found ? await call.services.host.logs(found.spec) : '' })
+}
+
+/** A served entity by name, of the active configuration first. @throws {ServingError} 404 that lists the names there are. */
+export function entityOf(endpoint: Endpoint, name: string): ServedEntity {
+  const entities = [...(endpoint.active?.servedEntities ?? []), ...(endpoint.pending?.servedEntities ?? [])]
+  const entity = entities.find((candidate) => candidate.name === name)
+  if (entity) return entity
+  const names = [...new Set(entities.map((candidate) => candidate.name))].join(', ')
+  throw doesNotExist(`Serving endpoint ${endpoint.name} has no served entity ${name} (it has ${names || 'none'}).`)
+}
+
+export function versionOf(call: Pick<Call, 'view'>, entity: ServedEntity) {
+  return call.view.versions[`${entity.entityName}/${entity.entityVersion}`]
+}
+
+function specsOf(call: Call, endpoint: Endpoint) {
+  const entities = [...(endpoint.active?.servedEntities ?? []), ...(endpoint.pending?.servedEntities ?? [])]
+  return entities.flatMap((entity) => {
+    const version = versionOf(call, entity)
+    return version ? [{ entity, spec: specOf(endpoint, entity, version, call.services.env.IDLE_MS) }] : []
+  })
+}
+
+async function liveMessages(call: Call, endpoint: Endpoint) {
+  const states = new Map<string, string>()
+  await Promise.all(
+    specsOf(call, endpoint).map(async ({ entity, spec }) => states.set(entity.name, (await call.services.host.state(spec)).state)),
+  )
+  return (_endpoint: Endpoint, entity: ServedEntity) => (states.get(entity.name) === 'cold' ? 'Scaled to zero' : undefined)
+}
+
+async function detailOf(call: Call, endpoint: Endpoint): Promise<Response> {
+  return json(endpointDetail(endpoint, { ...factsOf(call, endpoint), versions: await versionsFor(call, endpoint) }))
+}
+
+/** The versions a fresh endpoint names may be newer than this isolate's snapshot. */
+async function versionsFor(call: Call, endpoint: Endpoint) {
+  const entities = [...(endpoint.active?.servedEntities ?? []), ...(endpoint.pending?.servedEntities ?? [])]
+  const known = entities.every((entity) => versionOf(call, entity))
+  return known ? call.view.versions : (await call.services.views.current()).versions
+}
+
+function factsOf(call: Call, endpoint: Endpoint) {
+  return { permission: permissionOf(endpoint, call.principal) ?? 'CAN_VIEW', host: call.url.origin, versions: call.view.versions } as const
+}

@@ -1,0 +1,156 @@
+/** Queries: the native dialect, OpenAI's embeddings, the Open Inference Protocol. */
+import { badRequest, notBuilt } from '#contracts/errors.ts'
+import type { InvocationRequest } from '#contracts/invocation.ts'
+import { limits } from '#contracts/limits.ts'
+import type { Endpoint, ModelVersion, ServedEntity } from '#contracts/registry.ts'
+import { csvRequest, isEmbeddingsBody, nativeReply, nativeRequest } from '#src/gateway/dialects/native.ts'
+import { embeddingsReply, embeddingsRequest } from '#src/gateway/dialects/openai-embeddings.ts'
+import { openInferenceMetadata, openInferenceReply, openInferenceRequest } from '#src/gateway/dialects/open-inference.ts'
+import { isRecord } from '#src/gateway/enforce-schema.ts'
+import { describe } from '#src/gateway/json-tensor.ts'
+import { bodyFormat, decodeText, parseJson, readBytes } from '#src/gateway/read-body.ts'
+import { type Served, serve } from '#src/gateway/serve.ts'
+import { splitTraffic } from '#src/policies/split.ts'
+import { permissionOf, permits } from '#src/registry/permission-view.ts'
+import { jsonBody } from '../bodies.ts'
+import { type Call, json } from '../call.ts'
+import { endpointFor } from '../endpoint-access.ts'
+import { specOf } from '../specs.ts'
+import { entityOf, versionOf } from './endpoints.ts'
+
+/** POST /serving-endpoints/{name}/invocations and …/served-models/{entity}/invocations */
+export async function invoke(call: Call): Promise<Response> {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_QUERY')
+  const format = bodyFormat(call.request.headers.get('content-type'), ['json', 'csv'])
+  const bytes = await readBytes(call.request, limits.requestBytes)
+  const body = format === 'json' ? parseJson(bytes) : undefined
+  const clientRequestId = isRecord(body) && typeof body.client_request_id === 'string' ? body.client_request_id : null
+
+  let encoding: 'float' | 'base64' | undefined
+  const served = await answer(call, endpoint, clientRequestId, (version) => {
+    if (format === 'csv') return csvRequest(decodeText(bytes), version)
+    if (!isEmbeddingsBody(body, version)) return nativeRequest(body, version)
+    const embeddings = embeddingsRequest(body, version)
+    encoding = embeddings.encoding
+    return embeddings.request
+  })
+  const reply = encoding ? embeddingsReply(served.reply, endpoint.name, encoding) : nativeReply(served.reply, served.version)
+  return json(reply, { 'served-model-name': served.entity.name })
+}
+
+/** POST /v1/embeddings and /serving-endpoints/embeddings: `model` names the endpoint. */
+export async function embeddings(call: Call): Promise<Response> {
+  const body = await jsonBody(call, limits.requestBytes)
+  if (!isRecord(body)) throw badRequest(`The body must be a JSON object; got ${describe(body)}.`)
+  if (typeof body.model !== 'string') throw badRequest(`model: expected the name of a serving endpoint, got ${describe(body.model)}.`, 'model')
+  const endpoint = endpointFor(call, body.model, 'CAN_QUERY')
+  let encoding: 'float' | 'base64' = 'float'
+  const served = await answer(call, endpoint, null, (version) => {
+    const parsed = embeddingsRequest(body, version)
+    encoding = parsed.encoding
+    return parsed.request
+  })
+  return json(embeddingsReply(served.reply, endpoint.name, encoding), { 'served-model-name': served.entity.name })
+}
+
+/** GET /v1/models: the endpoints that the caller may query. */
+export function listOpenaiModels(call: Call): Response {
+  return json({ object: 'list', data: queryable(call).map(openaiModel) })
+}
+
+export function getOpenaiModel(call: Call): Response {
+  return json(openaiModel(endpointFor(call, call.params.name!, 'CAN_QUERY')))
+}
+
+/** GET /v2 */
+export function openInferenceServer(): Response {
+  return json({ name: 'glim', version: '0.1.0', extensions: [] })
+}
+
+export function openInferenceLive(): Response {
+  return json({ live: true })
+}
+
+export function openInferenceReady(): Response {
+  return json({ ready: true })
+}
+
+/** GET /v2/models/{name}[/versions/{version}] */
+export function openInferenceModel(call: Call): Response {
+  const { endpoint, version } = openInferenceTarget(call)
+  return json(openInferenceMetadata(endpoint.name, [version.version], version))
+}
+
+/** GET /v2/models/{name}[/versions/{version}]/ready */
+export function openInferenceModelReady(call: Call): Response {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_QUERY')
+  return json({ name: endpoint.name, ready: endpoint.active !== null })
+}
+
+/** POST /v2/models/{name}[/versions/{version}]/infer */
+export async function openInferenceInfer(call: Call): Promise<Response> {
+  const { endpoint, entity } = openInferenceTarget(call)
+  const body = await jsonBody(call, limits.requestBytes)
+  let id: string | undefined
+  const only = call.params.version === undefined ? undefined : entity
+  const served = await answer(
+    call,
+    endpoint,
+    null,
+    (version) => {
+      const parsed = openInferenceRequest(body, version)
+      id = parsed.id
+      return parsed.request
+    },
+    only,
+  )
+  return json(openInferenceReply(served.reply, endpoint.name, served.version.version, id ?? call.requestId))
+}
+
+/** Known routes of other dialects that this version lacks. */
+export function unbuilt(call: { url: URL }): never {
+  throw notBuilt(`The route ${call.url.pathname}`)
+}
+
+function answer(
+  call: Call,
+  endpoint: Endpoint,
+  clientRequestId: string | null,
+  translate: (version: ModelVersion) => InvocationRequest,
+  only = call.params.entity === undefined ? undefined : entityOf(endpoint, call.params.entity),
+): Promise<Served> {
+  const { services, requestId, principal, request } = call
+  return serve(
+    { requestId, clientRequestId, endpoint, principal, signal: request.signal, translate },
+    {
+      host: services.host,
+      sink: services.sink,
+      now: () => Date.now(),
+      choose: () => only ?? splitTraffic(endpoint.active!, Math.random()),
+      versionOf: (entity) => versionOf(call, entity),
+      specOf: (owner, entity, version) => specOf(owner, entity, version, services.env.IDLE_MS),
+    },
+  )
+}
+
+function queryable({ view, principal }: Call): Endpoint[] {
+  return [...view.endpoints.values()].filter((endpoint) => permits(permissionOf(endpoint, principal), 'CAN_QUERY'))
+}
+
+function openaiModel({ name, createdMs, creator }: Endpoint) {
+  return { id: name, object: 'model', created: Math.floor(createdMs / 1_000), owned_by: creator }
+}
+
+/** The entity that a protocol path means: the one that serves the version named, else the first of the configuration. */
+function openInferenceTarget(call: Call): { endpoint: Endpoint; entity: ServedEntity; version: ModelVersion } {
+  const endpoint = endpointFor(call, call.params.name!, 'CAN_QUERY')
+  const entities = endpoint.active?.servedEntities ?? []
+  const asked = call.params.version
+  const entity = asked === undefined ? entities[0] : entities.find((candidate) => candidate.entityVersion === asked)
+  const version = entity && versionOf(call, entity)
+  if (!entity || !version) {
+    const versions = entities.map((candidate) => candidate.entityVersion).join(', ') || 'none yet'
+    throw badRequest(`Endpoint ${endpoint.name} serves no version ${asked ?? ''} (it serves ${versions}).`, 'version')
+  }
+  return { endpoint, entity, version }
+}

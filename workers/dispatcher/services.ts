@@ -1,0 +1,56 @@
+/** The dispatcher's reach, made once per isolate from its bindings; everything below floor 3 receives these plain interfaces. */
+import { ServingError } from '#contracts/errors.ts'
+import type { Host } from '#contracts/host.ts'
+import type { UsageSink } from '#contracts/usage.ts'
+import { adminToken } from '#src/gateway/authenticate.ts'
+import { hostClient } from '#src/gateway/host-client.ts'
+import { type RegistryViewSource, registryViewSource } from '#src/gateway/registry-view.ts'
+import type { Registry } from '#src/registry/registry.ts'
+import { bufferedSink, newBuffer } from '#src/usage/buffered-sink.ts'
+import type { DispatcherEnv, Remote } from './env.ts'
+import type { Outcome } from './registry-object.ts'
+
+export interface Services {
+  env: DispatcherEnv
+  host: Host
+  registry: Remote<Registry>
+  views: RegistryViewSource
+  sink: UsageSink
+}
+
+const buffer = newBuffer()
+let views: RegistryViewSource | undefined
+
+/** I/O objects belong to the request that made them; the snapshot and the row buffer are the isolate's. */
+export function servicesOf(env: DispatcherEnv, ctx: ExecutionContext): Services {
+  views ??= registryViewSource({
+    newerThan: (revision) => env.REGISTRY.getByName('registry').newerThan(revision),
+    fixedTokens: [adminToken(env.ADMIN_TOKEN_HASH)],
+    now: () => Date.now(),
+  })
+  return {
+    env,
+    host: hostClient(env.HOST),
+    registry: remoteRegistry(env, views),
+    views,
+    sink: bufferedSink(buffer, {
+      write: (rows) => env.INVOCATION_LOG.getByName('log').append(rows),
+      waitUntil: (promise) => ctx.waitUntil(promise),
+    }),
+  }
+}
+
+const readers = /^(get|list|resolve|build|pending|revision|starters|snapshot)/
+
+/** The registry's methods over RPC; a refusal is thrown here as it was there, and a change expires this isolate's snapshot. */
+function remoteRegistry(env: DispatcherEnv, source: RegistryViewSource): Remote<Registry> {
+  return new Proxy({} as Remote<Registry>, {
+    get: (_target, method: string) => async (...args: unknown[]) => {
+      const outcome = (await env.REGISTRY.getByName('registry').call(method as never, args)) as Outcome<unknown>
+      if (!readers.test(method)) source.expire()
+      if ('refused' in outcome) throw new ServingError(outcome.refused)
+      return outcome.ok
+    },
+  })
+}
+

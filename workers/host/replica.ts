@@ -1,0 +1,163 @@
+/**
+ * One replica: the Durable Object that mounts an endpoint bundle as its facet, so that all requests of the isolate share one
+ * I/O context and one request's loop may feed another's stream.
+ *
+ * Life: cold → loading → warm → (idle) → cold. The isolate loads its model on the first request and keeps it in module scope;
+ * the object's alarm douses it after `idleMs` without a request, and then its memory comes back. The object itself may be
+ * evicted at any time, so what must outlive it is in the host's module scope (`activity`) or in its storage (the log).
+ */
+import { DurableObject } from 'cloudflare:workers'
+import type { Bundle } from '#contracts/bundle.ts'
+import { exhausted, internal, isServingError, modelFailed } from '#contracts/errors.ts'
+import { limits } from '#contracts/limits.ts'
+import type { HostEnv } from './env.ts'
+import { ServiceLog } from './service-log.ts'
+import { bundleOf } from './spec-header.ts'
+import { wasmModules } from './templates.ts'
+
+interface Activity {
+  state: 'cold' | 'loading' | 'warm'
+  inFlight: number
+  lastUsedMs: number
+  /** Smoothed time of a request, for `Retry-After`. */
+  requestMs: number
+}
+
+/** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
+const activity = new Map<string, Activity>()
+
+const compatibilityDate = '2026-11-01'
+const compatibilityFlags = ['enable_request_signal', 'request_signal_passthrough']
+
+export class Replica extends DurableObject<HostEnv> {
+  readonly #log = new ServiceLog(this.ctx.storage)
+
+  async fetch(request: Request): Promise<Response> {
+    const bundle = await bundleOf(request.headers)
+    const now = activityOf(bundle.id)
+    switch (new URL(request.url).pathname) {
+      case '/state':
+        return Response.json({ state: now.state, inFlight: now.inFlight })
+      case '/logs':
+        return Response.json({ logs: this.#log.text() })
+      case '/douse':
+        await this.#douse(bundle, 'asked to')
+        return Response.json({})
+      default:
+        return this.#forward(request, bundle, now)
+    }
+  }
+
+  /** Runs the request in the isolate; an isolate that died is replaced once before the request fails. */
+  async #forward(request: Request, bundle: Bundle, now: Activity): Promise<Response> {
+    if (now.inFlight >= limits.replicaQueue) {
+      const seconds = Math.ceil((now.requestMs * now.inFlight) / 1000)
+      return refuse(exhausted(`${now.inFlight} requests already wait for this model.`, Math.max(1, seconds)))
+    }
+    const cold = now.state === 'cold'
+    if (cold) now.state = 'loading'
+    now.inFlight += 1
+    const startedMs = Date.now()
+    try {
+      const body = await request.arrayBuffer()
+      const attempt = () =>
+        this.#isolate(bundle).fetch(
+          new Request(request.url, { method: 'POST', headers: request.headers, body, signal: request.signal }),
+        )
+      const response = await attempt().catch(async (error: unknown) => {
+        if (request.signal.aborted) throw error
+        await this.#douse(bundle, `the isolate failed (${textOf(error)})`)
+        now.state = 'loading'
+        return attempt()
+      })
+      this.#noteLoad(response, now)
+      return response
+    } catch (error) {
+      if (request.signal.aborted) throw error
+      await this.#douse(bundle, `the isolate failed again (${textOf(error)})`)
+      return refuse(modelFailed(`The model's isolate ended while it answered: ${textOf(error)}.`))
+    } finally {
+      now.inFlight -= 1
+      now.lastUsedMs = Date.now()
+      now.requestMs += (now.lastUsedMs - startedMs - now.requestMs) / 8
+      await this.#armIdleTimer(bundle)
+    }
+  }
+
+  #noteLoad(response: Response, now: Activity): void {
+    const loaded = response.headers.get('x-glim-loaded')
+    if (loaded !== null) this.#log.append(`loaded: ${loaded}`)
+    const failed = response.headers.get('x-glim-load-failed')
+    if (failed !== null) this.#log.append(`load failed: ${decodeURIComponent(failed)}`)
+    now.state = failed === null ? 'warm' : 'cold'
+  }
+
+  #isolate(bundle: Bundle) {
+    const worker = this.env.LOADER.get(bundle.id, async () => ({
+      compatibilityDate,
+      compatibilityFlags,
+      mainModule: bundle.mainModule,
+      modules: { ...bundle.modules, ...Object.fromEntries(bundle.wasm.map((name) => [name, wasmOf(name)])) },
+      env: { ...bundle.env, WEIGHTS: this.ctx.exports.Weights!({ props: { manifest: bundle.env.SPEC.manifest } }) },
+      globalOutbound: null,
+    }))
+    return this.ctx.facets.get('endpoint', async () => ({ class: worker.getDurableObjectClass('Endpoint') }))
+  }
+
+  /** The alarm is set once and re-armed when it fires early, so that a warm request costs no storage write. */
+  async #armIdleTimer(bundle: Bundle): Promise<void> {
+    const { idleMs } = bundle.env.SPEC
+    if (idleMs === null || (await this.ctx.storage.getAlarm()) !== null) return
+    this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS mounted (spec TEXT NOT NULL)')
+    this.ctx.storage.sql.exec('DELETE FROM mounted')
+    this.ctx.storage.sql.exec('INSERT INTO mounted (spec) VALUES (?)', JSON.stringify(bundle.env.SPEC))
+    await this.ctx.storage.setAlarm(Date.now() + idleMs)
+  }
+
+  async alarm(): Promise<void> {
+    const [row] = this.ctx.storage.sql.exec('SELECT spec FROM mounted').toArray()
+    if (!row) return
+    const bundle = await bundleOf(new Headers({ 'x-glim-spec': encodeURIComponent(String(row.spec)) }))
+    const now = activityOf(bundle.id)
+    const restMs = now.lastUsedMs + (bundle.env.SPEC.idleMs ?? 0) - Date.now()
+    if (now.inFlight > 0 || restMs > 0) {
+      await this.ctx.storage.setAlarm(Date.now() + Math.max(restMs, 100))
+    } else if (now.state !== 'cold') {
+      await this.#douse(bundle, 'idle')
+    }
+  }
+
+  async #douse(bundle: Bundle, why: string): Promise<void> {
+    const now = activityOf(bundle.id)
+    if (now.state === 'cold') return
+    now.state = 'cold'
+    this.#log.append(`doused: ${why}`)
+    // The isolate ends inside this call, so the call always fails.
+    await this.#isolate(bundle).douse().catch(() => undefined)
+    this.ctx.facets.abort('endpoint', new Error(`doused: ${why}`))
+  }
+}
+
+function activityOf(id: string): Activity {
+  let entry = activity.get(id)
+  if (!entry) {
+    entry = { state: 'cold', inFlight: 0, lastUsedMs: 0, requestMs: 0 }
+    activity.set(id, entry)
+  }
+  return entry
+}
+
+function wasmOf(name: string): WebAssembly.Module {
+  const module = wasmModules[name]
+  if (!module) throw internal(`The host has no wasm module "${name}".`)
+  return module
+}
+
+function refuse(error: unknown): Response {
+  if (isServingError(error)) return Response.json(error, { status: error.status })
+  throw error
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
