@@ -37,7 +37,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     port: 0,
     cf: false,
     resourcePersistencePath: join(options.home, 'state'),
-    handleStructuredLogs: ({ level, message }) => options.log(`${level}: ${message}`),
+    handleStructuredLogs: ({ level, message }) => {
+      if (!isDousing(message)) options.log(`${level}: ${message}`)
+    },
     workers: [
       {
         config: {
@@ -80,6 +82,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   await miniflare.ready
   const url = await miniflare.unsafeGetDirectURL('dispatcher')
   return { url, stop: () => miniflare.dispose() }
+}
+
+/** workerd prints a stack for every isolate that ends itself, which is how endpoints are doused. */
+function isDousing(message: string): boolean {
+  return message.includes('script terminated for unknown reasons')
 }
 
 export function isLoopback(host: string): boolean {

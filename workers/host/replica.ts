@@ -26,7 +26,8 @@ interface Activity {
 /** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
 const activity = new Map<string, Activity>()
 
-const compatibilityDate = '2026-11-01'
+/** Later dates give isolates a Node-like `process`, for which ONNX Runtime's factory would look for a file system. */
+const compatibilityDate = '2026-07-30'
 const compatibilityFlags = ['enable_request_signal', 'request_signal_passthrough']
 
 export class Replica extends DurableObject<HostEnv> {
