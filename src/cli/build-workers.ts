@@ -45,7 +45,10 @@ export async function buildWorkers({ minify = true }: { minify?: boolean } = {})
     { type: 'text', contents: endpoints[index]!.source },
   ])
   return {
-    dispatcher: { mainModule: 'dispatcher.js', modules: { 'dispatcher.js': { type: 'esm', contents: dispatcher!.source } } },
+    dispatcher: {
+      mainModule: 'dispatcher.js',
+      modules: { 'dispatcher.js': { type: 'esm', contents: dispatcher!.source } },
+    },
     host: {
       mainModule: 'host.js',
       modules: {
@@ -73,7 +76,12 @@ async function bundle(entry: string, minify: boolean): Promise<{ source: string;
     platform: 'neutral',
     mainFields: ['module', 'main'],
     conditions: ['workerd', 'worker', 'browser', 'import'],
-    external: ['cloudflare:*', './*.wasm', './*.js.txt', ...(entry.includes('/endpoint/') ? ['module', 'worker_threads', 'node:*'] : [])],
+    external: [
+      'cloudflare:*',
+      './*.wasm',
+      './*.js.txt',
+      ...(entry.includes('/endpoint/') ? ['module', 'worker_threads', 'node:*'] : []),
+    ],
     minify,
     keepNames: true,
     treeShaking: true,

@@ -8,13 +8,19 @@ export function floatsOf(name: string, tensor: GraphTensor): Float32Array<ArrayB
   if (tensor.dtype === 'float16') return Float32Array.from(new Float16Array(tensor.bytes.slice().buffer))
   if (tensor.dtype === 'float32' || tensor.dtype === 'float64') {
     const values = valuesOf(tensor)
-    return values instanceof Float32Array ? (values as Float32Array<ArrayBuffer>) : Float32Array.from(values as Float64Array)
+    return values instanceof Float32Array
+      ? (values as Float32Array<ArrayBuffer>)
+      : Float32Array.from(values as Float64Array)
   }
   throw modelFailed(`The graph's output "${name}" is ${tensor.dtype}; the task needs floating-point numbers.`)
 }
 
 /** Values in the width that a graph's input has. */
-export function floatTensor(dtype: string, shape: readonly number[], values: Float32Array<ArrayBuffer>): NumericTensor | undefined {
+export function floatTensor(
+  dtype: string,
+  shape: readonly number[],
+  values: Float32Array<ArrayBuffer>,
+): NumericTensor | undefined {
   if (dtype === 'float32') return tensorOf('float32', shape, values)
   if (dtype === 'float64') return tensorOf('float64', shape, Float64Array.from(values))
   if (dtype === 'float16') return { dtype, shape, bytes: new Uint8Array(Float16Array.from(values).buffer) }

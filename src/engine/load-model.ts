@@ -1,7 +1,7 @@
 /** From the artifacts of a version to a served model: the graph, then the task around it. */
 import type { MemoryAccount, ServedModel } from '#contracts/served-model.ts'
 import type { Ort } from './ort/instance.ts'
-import { loadGraph, type LoadGraphOptions } from './ort/load-graph.ts'
+import { type LoadGraphOptions, loadGraph } from './ort/load-graph.ts'
 import type { TaskContext, TaskDefinition } from './task-definition.ts'
 
 export interface LoadModelOptions extends Omit<TaskContext, 'ort' | 'session'> {

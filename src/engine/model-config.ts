@@ -16,12 +16,12 @@ const offsetPositions: readonly unknown[] = ['roberta', 'xlm-roberta', 'camember
 
 export async function readModelConfig(reader: ArtifactReader): Promise<ModelConfig> {
   const config = (await readJson(reader, 'config.json')) ?? {}
-  const padTokenId = integerOf(config['pad_token_id'])
-  const positions = integerOf(config['max_position_embeddings'])
-  const skipped = offsetPositions.includes(config['model_type']) ? (padTokenId ?? 1) + 1 : 0
+  const padTokenId = integerOf(config.pad_token_id)
+  const positions = integerOf(config.max_position_embeddings)
+  const skipped = offsetPositions.includes(config.model_type) ? (padTokenId ?? 1) + 1 : 0
   return {
     labels: labelsOf(config),
-    problemType: typeof config['problem_type'] === 'string' ? config['problem_type'] : undefined,
+    problemType: typeof config.problem_type === 'string' ? config.problem_type : undefined,
     maxPositions: positions === undefined ? undefined : positions - skipped,
     padTokenId,
   }
@@ -34,7 +34,7 @@ export function labelOf(labels: readonly string[], index: number): string {
 
 function labelsOf(config: JsonObject): string[] {
   const labels: string[] = []
-  const byId = config['id2label']
+  const byId = config.id2label
   if (isObject(byId)) for (const [id, label] of Object.entries(byId)) labels[Number(id)] = String(label)
   return Array.from(labels, (label, index) => label ?? `LABEL_${index}`)
 }

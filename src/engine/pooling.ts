@@ -25,12 +25,18 @@ export async function readPooling(reader: ArtifactReader, options: Params): Prom
   const modes = Object.keys(config).filter((key) => key.startsWith('pooling_mode_') && config[key] === true)
   if (modes.length === 0) return 'mean'
   const pooling = poolingKeys[modes[0]!]
-  if (!pooling || modes.length > 1) throw badRequest(`The model's file "${poolingFile}" asks for ${modes.join(', ')}, which glim cannot pool.`)
+  if (!pooling || modes.length > 1)
+    throw badRequest(`The model's file "${poolingFile}" asks for ${modes.join(', ')}, which glim cannot pool.`)
   return pooling
 }
 
 /** Pools rows of `[tokens, dimensions]` over the real tokens from `first` up to `end`. */
-export function pool(values: Float32Array, dimensions: number, [first, end]: readonly [number, number], pooling: Pooling): Float32Array {
+export function pool(
+  values: Float32Array,
+  dimensions: number,
+  [first, end]: readonly [number, number],
+  pooling: Pooling,
+): Float32Array {
   const token = (at: number) => values.subarray(at * dimensions, (at + 1) * dimensions)
   if (pooling === 'cls') return token(first)
   if (pooling === 'last') return token(end - 1)

@@ -1,5 +1,5 @@
 /** From a classifier's numbers to labelled scores, as the Hugging Face pipelines give them. */
-import { tensorOf, type NamedTensors } from '#contracts/tensor.ts'
+import { type NamedTensors, tensorOf } from '#contracts/tensor.ts'
 import { labelOf } from './model-config.ts'
 
 export interface LabelledScore {
@@ -40,6 +40,10 @@ export function labelTensors(rows: readonly (readonly LabelledScore[])[]): Named
   const shape = [rows.length, rows[0]?.length ?? 0]
   return {
     label: { dtype: 'string', shape, strings: flat.map(({ label }) => label) },
-    score: tensorOf('float32', shape, Float32Array.from(flat, ({ score }) => score)),
+    score: tensorOf(
+      'float32',
+      shape,
+      Float32Array.from(flat, ({ score }) => score),
+    ),
   }
 }

@@ -1,7 +1,7 @@
 /** The columns of a text task: `text`, and `text_pair` beside it for tasks that read two texts together. */
 import { invalidParameter } from '#contracts/errors.ts'
-import type { NamedTensors } from '#contracts/tensor.ts'
 import type { Field } from '#contracts/signature.ts'
+import type { NamedTensors } from '#contracts/tensor.ts'
 
 export interface TextRow {
   text: string

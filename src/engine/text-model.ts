@@ -7,13 +7,12 @@
  */
 import { invalidParameter, modelFailed } from '#contracts/errors.ts'
 import type { ArtifactReader } from '#contracts/served-model.ts'
-import { type NumericTensor, tensorOf } from '#contracts/tensor.ts'
 import { rowsOf } from './floats.ts'
 import type { ModelConfig } from './model-config.ts'
-import type { Port } from './ort/ports.ts'
 import type { OrtSession } from './ort/session.ts'
 import { runGraph } from './run-graph.ts'
 import type { TextRow } from './text-columns.ts'
+import { inputOf, padRow, requireTokenInput } from './token-inputs.ts'
 import { type Encoding, loadTokenizer, type Tokenizer } from './tokenizer.ts'
 
 export interface TextModel {
@@ -35,10 +34,6 @@ export interface RowOutput {
 }
 
 const batchTokens = 512
-/** Inputs that can be made from tokens. */
-const tokenInputs = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const
-type TokenInput = (typeof tokenInputs)[number]
-
 /** @throws {ServingError} 400 for a graph that needs more than tokens, or a broken tokenizer. */
 export async function loadTextModel(
   session: OrtSession,
@@ -75,11 +70,13 @@ export async function loadTextModel(
   }
 }
 
-interface PaddedRow extends Encoding {
-  tokens: readonly [number, number]
-}
-
-function encodeRow(tokenizer: Tokenizer, text: string, pair: string | undefined, maxTokens: number, row: number): Encoding {
+function encodeRow(
+  tokenizer: Tokenizer,
+  text: string,
+  pair: string | undefined,
+  maxTokens: number,
+  row: number,
+): Encoding {
   const encoding = tokenizer.encode(text, pair, maxTokens)
   if (encoding.ids.length === 0) throw invalidParameter(`text[${row}]`, 'this text has no tokens')
   return encoding
@@ -93,45 +90,4 @@ function batchesOf(encodings: readonly Encoding[], grouped: boolean): number[][]
     const size = Math.max(1, Math.floor(batchTokens / length))
     return Array.from({ length: Math.ceil(rows.length / size) }, (_, at) => rows.slice(at * size, (at + 1) * size))
   })
-}
-
-function padRow({ ids, typeIds }: Encoding, width: number, padId: number, side: 'left' | 'right'): PaddedRow {
-  const missing = width - ids.length
-  const [before, after] = side === 'left' ? [missing, 0] : [0, missing]
-  const pad = (values: readonly number[], filler: number) => [
-    ...Array<number>(before).fill(filler),
-    ...values,
-    ...Array<number>(after).fill(filler),
-  ]
-  return { ids: pad(ids, padId), typeIds: pad(typeIds, 0), tokens: [before, before + ids.length] }
-}
-
-function inputOf(port: Port, rows: readonly PaddedRow[], width: number): NumericTensor {
-  const flat = rows.flatMap((row) => valuesFor(port.name as TokenInput, row, width))
-  const shape = [rows.length, width]
-  return port.dtype === 'int64'
-    ? tensorOf('int64', shape, BigInt64Array.from(flat, BigInt))
-    : tensorOf('int32', shape, Int32Array.from(flat))
-}
-
-function valuesFor(input: TokenInput, { ids, typeIds, tokens: [start, end] }: PaddedRow, width: number): readonly number[] {
-  const perToken = (value: (position: number) => number) =>
-    Array.from({ length: width }, (_, at) => (at >= start && at < end ? value(at - start) : 0))
-  switch (input) {
-    case 'input_ids':
-      return ids
-    case 'token_type_ids':
-      return typeIds
-    case 'attention_mask':
-      return perToken(() => 1)
-    case 'position_ids':
-      return perToken((position) => position)
-  }
-}
-
-function requireTokenInput({ name, dtype }: Port): void {
-  if (!(tokenInputs as readonly string[]).includes(name)) {
-    throw modelFailed(`The graph needs an input "${name}", which a text task cannot make; import it with the task "tensor".`)
-  }
-  if (dtype !== 'int64' && dtype !== 'int32') throw modelFailed(`The graph's input "${name}" is ${dtype}; tokens are int64 or int32.`)
 }

@@ -28,27 +28,32 @@ const noLimit = 1e9
 
 /** @throws {ServingError} 400 naming a file that is no tokenizer, 404 where there is none. */
 export async function loadTokenizer(reader: ArtifactReader): Promise<Tokenizer> {
-  const [definition, config] = [await requireJson(reader, 'tokenizer.json'), await readJson(reader, 'tokenizer_config.json')]
+  const [definition, config] = [
+    await requireJson(reader, 'tokenizer.json'),
+    await readJson(reader, 'tokenizer_config.json'),
+  ]
   let library: TokenizerJson
   try {
     library = new TokenizerJson(definition, config ?? {})
   } catch (error) {
-    throw badRequest(`The model's file "tokenizer.json" is no tokenizer: ${error instanceof Error ? error.message : error}`)
+    throw badRequest(
+      `The model's file "tokenizer.json" is no tokenizer: ${error instanceof Error ? error.message : error}`,
+    )
   }
   return wrap(library, config ?? {})
 }
 
 function wrap(library: TokenizerJson, config: JsonObject): Tokenizer {
-  const padToken = isObject(config['pad_token']) ? config['pad_token']['content'] : config['pad_token']
-  const maxLength = config['model_max_length']
-  const keep = config['truncation_side'] === 'left' ? keepLast : keepFirst
+  const padToken = isObject(config.pad_token) ? config.pad_token.content : config.pad_token
+  const maxLength = config.model_max_length
+  const keep = config.truncation_side === 'left' ? keepLast : keepFirst
   const specialTokens = (pair: boolean) => compose(library, [], pair ? [] : null).tokens.length
   const [specialAlone, specialInPair] = [specialTokens(false), specialTokens(true)]
   const unknownId = (library.model as { unk_token_id?: number } | null)?.unk_token_id
 
   return {
     padId: typeof padToken === 'string' ? library.token_to_id(padToken) : undefined,
-    padSide: config['padding_side'] === 'left' ? 'left' : 'right',
+    padSide: config.padding_side === 'left' ? 'left' : 'right',
     maxTokens: typeof maxLength === 'number' && maxLength < noLimit ? maxLength : undefined,
     encode(text, pair, maxTokens) {
       let first = library.tokenize(text)
@@ -64,7 +69,11 @@ function wrap(library: TokenizerJson, config: JsonObject): Tokenizer {
 }
 
 /** Adds the special tokens. */
-function compose(library: TokenizerJson, first: string[], second: string[] | null): { tokens: string[]; typeIds: number[] } {
+function compose(
+  library: TokenizerJson,
+  first: string[],
+  second: string[] | null,
+): { tokens: string[]; typeIds: number[] } {
   const composed = library.post_processor?.post_process(first, second, true)
   const tokens = composed?.tokens ?? [...first, ...(second ?? [])]
   return { tokens, typeIds: composed?.token_type_ids ?? tokens.map(() => 0) }

@@ -12,7 +12,7 @@ import type { SqlDatabase, SqlRow } from './sql-database.ts'
 import { deleteVersionRow, findVersion, insertVersion, readVersions } from './versions.ts'
 
 /** A version as it is registered; without a number it gets the next one. */
-export type NewModelVersion = Omit<ModelVersion, 'version' | 'createdMs'> & { version?: string }
+export type NewModelVersion = Omit<ModelVersion, 'version' | 'createdMs'> & { version?: string | undefined }
 
 /**
  * Resolves to the version and whether it is new. The same bytes, task and options under the same number are no change, so

@@ -5,7 +5,6 @@
  *
  * Time and ids come from outside, so that a test, or a replay, decides them.
  */
-import { conflict, invalidParameter } from '#contracts/errors.ts'
 import type {
   Endpoint,
   Grant,
@@ -16,20 +15,13 @@ import type {
   TokenRecord,
 } from '#contracts/registry.ts'
 import { appendBuildLog, readBuildLog } from './build-logs.ts'
-import {
-  beginDeployment,
-  entityFailed,
-  entityReady,
-  type PendingDeployment,
-  readPendingDeployments,
-} from './deployments.ts'
+import { createEndpoint, updateConfig } from './configure-endpoint.ts'
+import { entityFailed, entityReady, type PendingDeployment, readPendingDeployments } from './deployments.ts'
 import type { ConfigBody, CreateEndpointBody, EmailNotifications, TagBody } from './endpoint-schema.ts'
 import { raiseRevision, readRevision, readStarters, writeStarters } from './meta.ts'
 import { migrate } from './migrate.ts'
 import * as models from './models.ts'
-import { type ConfigPlan, planConfig } from './plan-config.ts'
 import { readEndpoint, readEndpointById, readEndpoints } from './read-endpoints.ts'
-import { refuseUnbuiltConfig, refuseUnbuiltEndpoint } from './refuse-unbuilt.ts'
 import type { SqlDatabase } from './sql-database.ts'
 import * as tokens from './tokens.ts'
 import { readServedVersions, readVersions } from './versions.ts'
@@ -99,7 +91,8 @@ export class Registry {
 
   /** The version that `NAME/VERSION`, `NAME@ALIAS`, or a name with a version beside it, stands for now. */
   resolve(entityName: string, entityVersion?: string): ModelVersion {
-    return this.#resolve(entityName, entityVersion, { name: 'entity_name', version: 'entity_version' })
+    const fields = { name: 'entity_name', version: 'entity_version' }
+    return models.resolveVersion(this.#database, entityName, entityVersion, fields)
   }
 
   deleteVersion(name: string, version: string): void {
@@ -122,35 +115,14 @@ export class Registry {
 
   /** Accepts the endpoint with version 1 of its configuration pending, or, given none, with nothing to serve. */
   createEndpoint(request: CreateEndpointBody, principal: Principal): Endpoint {
-    return this.#change((database) => {
-      const nowMs = this.#options.nowMs()
-      endpoints.refuseTakenName(database, request.name)
-      refuseUnbuiltEndpoint(request)
-      const plan = this.#plan(request.config ?? {}, null, 'config.', principal)
-      const id = this.#options.newId()
-      endpoints.insertEndpoint(database, id, request, principal, nowMs)
-      if (plan) beginDeployment(database, id, plan, nowMs)
-      return readEndpointById(database, id)
-    })
+    const facts = { principal, nowMs: this.#options.nowMs() }
+    return this.#change((database) => createEndpoint(database, this.#options.newId(), request, facts))
   }
 
   /** Accepts a new configuration as pending; the active one serves until all of the new one is up. */
   updateConfig(name: string, config: ConfigBody, principal: Principal): Endpoint {
-    return this.#change((database) => {
-      const nowMs = this.#options.nowMs()
-      const endpoint = readEndpoint(database, name)
-      if (endpoint.configUpdate === 'IN_PROGRESS') {
-        throw conflict(
-          `Serving endpoint ${name} is being updated to config version ${endpoint.pending?.version}; update it again once that has ended.`,
-        )
-      }
-      refuseNothing(config)
-      const plan = this.#plan(config, endpoint.active ?? endpoint.pending, '', principal)
-      if (!plan) throw invalidParameter('served_entities', `is missing, and serving endpoint ${name} has none yet`)
-      beginDeployment(database, endpoint.id, plan, nowMs)
-      endpoints.markUpdated(database, endpoint.id, nowMs)
-      return readEndpoint(database, name)
-    })
+    const facts = { principal, nowMs: this.#options.nowMs() }
+    return this.#change((database) => updateConfig(database, name, config, facts))
   }
 
   deleteEndpoint(name: string): void {
@@ -240,21 +212,6 @@ export class Registry {
     }))
   }
 
-  #plan(config: ConfigBody, base: Endpoint['active'], at: string, principal: Principal): ConfigPlan | null {
-    refuseUnbuiltConfig(config, at)
-    return planConfig(config, {
-      base,
-      at,
-      creator: principal.name,
-      nowMs: this.#options.nowMs(),
-      resolve: (name, version, fields) => this.#resolve(name, version, fields),
-    })
-  }
-
-  #resolve(entityName: string, entityVersion: string | undefined, fields: models.ReferenceFields): ModelVersion {
-    return models.resolveVersion(this.#database, entityName, entityVersion, fields)
-  }
-
   #edit(name: string, body: (database: SqlDatabase, id: string) => void): Endpoint {
     return this.#change((database) => {
       const { id } = readEndpoint(database, name)
@@ -287,10 +244,4 @@ export class Registry {
       return changed
     })
   }
-}
-
-function refuseNothing(config: ConfigBody): void {
-  const fields = ['served_entities', 'served_models', 'traffic_config', 'auto_capture_config'] as const
-  if (fields.some((field) => Object.keys(config[field] ?? {}).length > 0)) return
-  throw invalidParameter('body', `expected at least one of ${fields.join(', ')}`)
 }

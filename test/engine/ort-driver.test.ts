@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type NamedTensors, type NumericDtype, newValues, tensorOf } from '#contracts/tensor.ts'
+import { createSession } from '#src/engine/ort/create-session.ts'
 import type { Ort } from '#src/engine/ort/instance.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import { assertExports, ortVersion } from '#src/engine/ort/private-exports.ts'
-import { createSession, type OrtSession } from '#src/engine/ort/session.ts'
+import type { OrtSession } from '#src/engine/ort/session.ts'
 import { bootNodeOrt } from '../support/node-ort.ts'
 import { folderReader, memoryReader } from '../support/shared-models.ts'
 
@@ -73,7 +74,7 @@ describe('tensors', () => {
     const session = await load('identity.onnx')
     const strings = ['\ufeffa', '', 'x'.repeat(100_000), '末', '']
     const inputs = { ...identityInputs([0]), string: { dtype: 'string', shape: [5], strings } as const }
-    expect(session.run(inputs, ['string_out'])['string_out']).toEqual({ dtype: 'string', shape: [5], strings })
+    expect(session.run(inputs, ['string_out']).string_out).toEqual({ dtype: 'string', shape: [5], strings })
     session.release()
   })
 
@@ -106,10 +107,38 @@ describe('sessions', () => {
   it('weights beside the graph are found', async () => {
     const session = await load('external.onnx')
     const x = tensorOf('float32', [1, 8], Float32Array.of(1, 0, 0, 0, 0, 0, 0, 1))
-    const expected = tensorOf('float32', [1, 8], Float32Array.from({ length: 8 }, (_, index) => 56 + 2 * index))
+    const expected = tensorOf(
+      'float32',
+      [1, 8],
+      Float32Array.from({ length: 8 }, (_, index) => 56 + 2 * index),
+    )
     expect(session.run({ x })).toEqual({ y: expected })
     expect(session.modelBytes).toBe(bytesOf('external.onnx').byteLength)
     session.release()
+  })
+
+  it('an .ort file is used where it lies, and its block comes back with the session', async () => {
+    const x = tensorOf('float32', [1, 8], Float32Array.of(1, 0, 0, 0, 0, 0, 0, 0))
+    const expected = tensorOf(
+      'float32',
+      [1, 8],
+      Float32Array.from({ length: 8 }, (_, index) => index),
+    )
+    const once = async () => {
+      const session = await load('linear.ort')
+      expect(session.run({ x })).toEqual({ y: expected })
+      session.release()
+    }
+    for (let index = 0; index < 20; index++) await once()
+    const before = [ort.heapBytes, nextBlock(100_000)]
+    for (let index = 0; index < 100; index++) await once()
+    expect([ort.heapBytes, nextBlock(100_000)]).toEqual(before)
+  })
+
+  it('memory is grown at once to the size that an earlier load has recorded', async () => {
+    const fresh = await bootNodeOrt()
+    await loadGraph(fresh, reader, 'linear.ort', { heapBytes: 20_000_000 })
+    expect(fresh.heapBytes).toBe(Math.ceil(20_000_000 / 65_536) * 65_536)
   })
 
   it('without the weights beside it the graph is refused and the missing file named', async () => {
@@ -129,7 +158,9 @@ describe('sessions', () => {
   it("ORT's own words tell of an input with a wrong shape", async () => {
     const session = await load('external.onnx')
     const x = tensorOf('float32', [1, 7], new Float32Array(7))
-    expect(() => session.run({ x })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('Expected: 8') }))
+    expect(() => session.run({ x })).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('Expected: 8') }),
+    )
     session.release()
   })
 
@@ -150,16 +181,24 @@ describe('outputs that are no tensors', () => {
   ])('%s serves its tensor and leaves the other output alone', async (file, tensor, other) => {
     const session = await load(file)
     expect(Object.keys(session.run({ x }))).toEqual([tensor])
-    expect(() => session.run({ x }, [other])).toThrow(`the graph's output "${other}" is a sequence, a map or an optional`)
+    expect(() => session.run({ x }, [other])).toThrow(
+      `the graph's output "${other}" is a sequence, a map or an optional`,
+    )
     session.release()
   })
 
   it('a graph with nothing else is refused and the output named', async () => {
-    await expect(load('sequence-only.onnx')).rejects.toMatchObject({ status: 400, message: expect.stringContaining('"probabilities"') })
+    await expect(load('sequence-only.onnx')).rejects.toMatchObject({
+      status: 400,
+      message: expect.stringContaining('"probabilities"'),
+    })
   })
 
   it('an input that is no tensor is refused by name', async () => {
-    await expect(load('sequence-input.onnx')).rejects.toMatchObject({ status: 400, message: expect.stringContaining('"list"') })
+    await expect(load('sequence-input.onnx')).rejects.toMatchObject({
+      status: 400,
+      message: expect.stringContaining('"list"'),
+    })
   })
 })
 
@@ -182,7 +221,10 @@ describe('models that cannot be loaded', () => {
   })
 
   it('a stream shorter or longer than announced is data loss', async () => {
-    const lying = (sizeBytes: number) => ({ ...reader, sizeOf: async (path: string) => (path.endsWith('.onnx') ? sizeBytes : null) })
+    const lying = (sizeBytes: number) => ({
+      ...reader,
+      sizeOf: async (path: string) => (path.endsWith('.onnx') ? sizeBytes : null),
+    })
     await expect(loadGraph(ort, lying(1_000_000), 'identity.onnx')).rejects.toMatchObject({ code: 'DATA_LOSS' })
     await expect(loadGraph(ort, lying(10), 'identity.onnx')).rejects.toMatchObject({ code: 'DATA_LOSS' })
   })

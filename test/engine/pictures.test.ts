@@ -105,7 +105,12 @@ describe('refusals', () => {
     }
     const header = Buffer.from([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])
     const bomb = deflateSync(Buffer.alloc(200_000_000))
-    const file = Buffer.concat([rgb.slice(0, 8), chunk('IHDR', header), chunk('IDAT', bomb), chunk('IEND', new Uint8Array(0))])
+    const file = Buffer.concat([
+      rgb.slice(0, 8),
+      chunk('IHDR', header),
+      chunk('IDAT', bomb),
+      chunk('IEND', new Uint8Array(0)),
+    ])
     const before = process.memoryUsage().arrayBuffers
     expect(await decode(new Uint8Array(file))).toEqual({ width: 1, height: 1, rgb: new Uint8Array(3) })
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(50_000_000)
@@ -122,7 +127,8 @@ describe('resizing', () => {
 })
 
 describe('preprocessing', () => {
-  const port = (shape: readonly (number | string)[]) => ({ name: 'pixels', dtype: 'float32', shape, pointer: 0 }) as const
+  const port = (shape: readonly (number | string)[]) =>
+    ({ name: 'pixels', dtype: 'float32', shape, pointer: 0 }) as const
   const preprocessor = (config?: object) =>
     readPreprocessor(memoryReader(config ? { 'preprocessor_config.json': JSON.stringify(config) } : {}))
   const noise = () => decode(bytesOf('noise.png'))
@@ -142,11 +148,19 @@ describe('preprocessing', () => {
     expect([...pixelsOf(picture, rgb, first).values]).toEqual([1, 4, 2, 5, 3, 6])
     expect([...pixelsOf(picture, bgr, first).values]).toEqual([3, 6, 2, 5, 1, 4])
     expect(layoutOf(port(['n', 224, 224, 3])).channelsLast).toBe(true)
-    expect([...pixelsOf(picture, rgb, { ...last, channelsLast: true, channels: 3, height: 1, width: 2 }).values]).toEqual([1, 2, 3, 4, 5, 6])
+    expect([
+      ...pixelsOf(picture, rgb, { ...last, channelsLast: true, channels: 3, height: 1, width: 2 }).values,
+    ]).toEqual([1, 2, 3, 4, 5, 6])
   })
 
   it('a short edge is resized, the middle cut out, and each channel normalised in float32', async () => {
-    const config = { size: { shortest_edge: 10 }, do_center_crop: true, crop_size: 8, image_mean: [0.5, 0.4, 0.3], image_std: [0.2, 0.3, 0.4] }
+    const config = {
+      size: { shortest_edge: 10 },
+      do_center_crop: true,
+      crop_size: 8,
+      image_mean: [0.5, 0.4, 0.3],
+      image_std: [0.2, 0.3, 0.4],
+    }
     const { shape, values } = pixelsOf(await noise(), await preprocessor(config), layoutOf(port(['n', 3, 'h', 'w'])))
     expect(shape).toEqual([3, 8, 8])
     const small = resize(await noise(), 13, 10, 2)
@@ -155,7 +169,13 @@ describe('preprocessing', () => {
   })
 
   it('a crop larger than the picture is filled with black around it', async () => {
-    const config = { do_resize: false, do_center_crop: true, crop_size: { width: 4, height: 3 }, do_rescale: false, do_normalize: false }
+    const config = {
+      do_resize: false,
+      do_center_crop: true,
+      crop_size: { width: 4, height: 3 },
+      do_rescale: false,
+      do_normalize: false,
+    }
     const picture: Picture = { width: 2, height: 1, rgb: Uint8Array.of(9, 9, 9, 8, 8, 8) }
     const { values } = pixelsOf(picture, await preprocessor(config), layoutOf(port([1, 1, 3, 4])))
     expect([...values]).toEqual([0, 0, 0, 0, 0, 9, 8, 0, 0, 0, 0, 0])

@@ -6,7 +6,13 @@ import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import { loadTokenizer } from '#src/engine/tokenizer.ts'
 import { type ExpectedTensor, expectedInput, noPast, numbers } from '../support/graph-inputs.ts'
 import { bootNodeOrt } from '../support/node-ort.ts'
-import { haveSharedModels, sharedBytes, sharedJson, sharedReader, withoutSharedModels } from '../support/shared-models.ts'
+import {
+  haveSharedModels,
+  sharedBytes,
+  sharedJson,
+  sharedReader,
+  withoutSharedModels,
+} from '../support/shared-models.ts'
 
 interface Case {
   name: string
@@ -24,7 +30,8 @@ interface Case {
   graph_inputs?: string[]
 }
 
-const casesOf = (model: string) => (haveSharedModels ? (sharedJson(model, 'expected.json') as { cases: Case[] }).cases : [])
+const casesOf = (model: string) =>
+  haveSharedModels ? (sharedJson(model, 'expected.json') as { cases: Case[] }).cases : []
 const titled = (model: string) => casesOf(model).map((one) => [`${one.model}, ${one.name}`, one] as const)
 
 let ort: Ort
@@ -34,7 +41,8 @@ beforeAll(async () => {
 
 function expectClose(actual: ArrayLike<number>, expected: readonly number[], tolerance: number): void {
   expect(actual.length).toBe(expected.length)
-  for (const [index, value] of expected.entries()) expect(Math.abs(actual[index]! - value), `at ${index}`).toBeLessThanOrEqual(tolerance)
+  for (const [index, value] of expected.entries())
+    expect(Math.abs(actual[index]! - value), `at ${index}`).toBeLessThanOrEqual(tolerance)
 }
 
 function expectTensor(name: string, actual: NumericTensor, expected: ExpectedTensor, tolerance: number): void {
@@ -63,34 +71,40 @@ describe.skipIf(!haveSharedModels)(`expected outputs of the shared models (${wit
       const session = await loadGraph(ort, sharedReader(model), file)
       const tensors = Object.entries(inputs!).map(([name, tensor]) => [name, expectedInput(model, tensor)] as const)
       const result = session.run(Object.fromEntries(tensors))
-      for (const [name, expected] of Object.entries(outputs!)) expectTensor(name, result[name] as NumericTensor, expected, tolerance)
+      for (const [name, expected] of Object.entries(outputs!))
+        expectTensor(name, result[name] as NumericTensor, expected, tolerance)
       session.release()
     })
   })
 
   it.each(titled('magika'))('magika: %s', async (_, { model, file, top3, tolerance }) => {
     const session = await loadGraph(ort, sharedReader('magika'), model)
-    const { target_label } = session.run({ bytes: numbers('int32', [1, 2048], magikaInput(sharedBytes('magika', file!))) })
+    const { target_label } = session.run({
+      bytes: numbers('int32', [1, 2048], magikaInput(sharedBytes('magika', file!))),
+    })
     const scores = floatsOf('target_label', target_label!)
     for (const { id, score } of top3!) expect(Math.abs(scores[id]! - score)).toBeLessThanOrEqual(tolerance)
     session.release()
   })
 
-  it.each(titled('silero-vad'))('silero-vad: %s', async (_, { model, graph_inputs, speech_probability_per_frame, tolerance }) => {
-    const session = await loadGraph(ort, sharedReader('silero-vad'), model)
-    const wav = sharedBytes('silero-vad', 'sample.wav')
-    const samples = Float32Array.from(new Int16Array(wav.buffer, wav.byteOffset + 44), (sample) => sample / 32_768)
-    let state = numbers('float32', [2, 1, 128], [])
-    const speech = speech_probability_per_frame!.map((_, frame) => {
-      const input = Array.from({ length: 576 }, (_, at) => samples[frame * 512 - 64 + at] ?? 0)
-      const sr = graph_inputs!.includes('sr') ? { sr: numbers('int64', [], [16_000]) } : {}
-      const { output, stateN } = session.run({ input: numbers('float32', [1, 576], input), state, ...sr })
-      state = stateN as NumericTensor
-      return floatsOf('output', output!)[0]!
-    })
-    expectClose(speech, speech_probability_per_frame!, tolerance)
-    session.release()
-  })
+  it.each(titled('silero-vad'))(
+    'silero-vad: %s',
+    async (_, { model, graph_inputs, speech_probability_per_frame, tolerance }) => {
+      const session = await loadGraph(ort, sharedReader('silero-vad'), model)
+      const wav = sharedBytes('silero-vad', 'sample.wav')
+      const samples = Float32Array.from(new Int16Array(wav.buffer, wav.byteOffset + 44), (sample) => sample / 32_768)
+      let state = numbers('float32', [2, 1, 128], [])
+      const speech = speech_probability_per_frame!.map((_, frame) => {
+        const input = Array.from({ length: 576 }, (_, at) => samples[frame * 512 - 64 + at] ?? 0)
+        const sr = graph_inputs!.includes('sr') ? { sr: numbers('int64', [], [16_000]) } : {}
+        const { output, stateN } = session.run({ input: numbers('float32', [1, 576], input), state, ...sr })
+        state = stateN as NumericTensor
+        return floatsOf('output', output!)[0]!
+      })
+      expectClose(speech, speech_probability_per_frame!, tolerance)
+      session.release()
+    },
+  )
 
   it.each(titled('stories260k'))('stories260k: %s', async (_, expected) => {
     const session = await loadGraph(ort, sharedReader('stories260k'), expected.model)
@@ -109,7 +123,7 @@ describe.skipIf(!haveSharedModels)(`expected outputs of the shared models (${wit
         position_ids: numbers('int64', [1, next.length], positions),
         ...past,
       })
-      const logits = (valuesOf(outputs['logits'] as NumericTensor) as Float32Array).subarray(-512)
+      const logits = (valuesOf(outputs.logits as NumericTensor) as Float32Array).subarray(-512)
       if (generated.length === 0) expectClose(logits, expected.prefill_last_position_logits!, expected.tolerance)
       const best = logits.indexOf(logits.reduce((high, value) => Math.max(high, value)))
       generated.push(best)

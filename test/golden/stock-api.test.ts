@@ -6,7 +6,13 @@ import type { Ort } from '#src/engine/ort/instance.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import { numbers, sampleInputs } from '../support/graph-inputs.ts'
 import { bootNodeOrt } from '../support/node-ort.ts'
-import { haveSharedModels, sharedBytes, sharedModelPath, sharedReader, withoutSharedModels } from '../support/shared-models.ts'
+import {
+  haveSharedModels,
+  sharedBytes,
+  sharedModelPath,
+  sharedReader,
+  withoutSharedModels,
+} from '../support/shared-models.ts'
 
 const files = ['onnx/model.onnx', 'onnx/model_fp16.onnx', 'onnx/model_quantized.onnx']
 const graphs = Object.keys(sampleInputs).flatMap((model) =>
@@ -23,7 +29,10 @@ async function stockRun(model: string, file: string, inputs: NamedTensors): Prom
   const session = await stock.InferenceSession.create(sharedBytes(model, file))
   const feeds = Object.entries(inputs).map(([name, tensor]) => {
     const { dtype, shape } = tensor as NumericTensor
-    return [name, new stock.Tensor(dtype as 'float32', valuesOf(tensor as NumericTensor) as Float32Array, shape)] as const
+    return [
+      name,
+      new stock.Tensor(dtype as 'float32', valuesOf(tensor as NumericTensor) as Float32Array, shape),
+    ] as const
   })
   const outputs = await session.run(Object.fromEntries(feeds))
   await session.release()

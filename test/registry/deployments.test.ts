@@ -24,8 +24,20 @@ describe('the first deployment', () => {
       'DEPLOYMENT_CREATING',
     ])
     expect(registry.pendingDeployments()).toMatchObject([
-      { endpointId: endpoint.id, endpointName: 'a', configVersion: 1, entity: { name: 'intent-1' }, model: { version: '1' } },
-      { endpointId: endpoint.id, endpointName: 'a', configVersion: 1, entity: { name: 'intent-2' }, model: { version: '2' } },
+      {
+        endpointId: endpoint.id,
+        endpointName: 'a',
+        configVersion: 1,
+        entity: { name: 'intent-1' },
+        model: { version: '1' },
+      },
+      {
+        endpointId: endpoint.id,
+        endpointName: 'a',
+        configVersion: 1,
+        entity: { name: 'intent-2' },
+        model: { version: '2' },
+      },
     ])
   })
 
@@ -60,7 +72,9 @@ describe('the first deployment', () => {
     const { create, update, bringUp, registry } = openWithModels()
     const { id } = create({ name: 'a', config: one })
     registry.entityFailed(id, 1, 'intent-1', 'x')
-    expect(update('a', { traffic_config: { routes: [{ served_entity_name: 'intent-1', traffic_percentage: 100 }] } })).toMatchObject({
+    expect(
+      update('a', { traffic_config: { routes: [{ served_entity_name: 'intent-1', traffic_percentage: 100 }] } }),
+    ).toMatchObject({
       configUpdate: 'IN_PROGRESS',
       pending: { version: 2, servedEntities: [{ name: 'intent-1', state: 'DEPLOYMENT_CREATING', stateMessage: '' }] },
     })
@@ -85,7 +99,11 @@ describe('an update', () => {
     registry.entityReady(id, 2, 'intent-1')
     expect(registry.getEndpoint('a').active).toEqual(before)
     registry.entityReady(id, 2, 'intent-2')
-    expect(registry.getEndpoint('a')).toMatchObject({ active: { version: 2 }, pending: null, configUpdate: 'NOT_UPDATING' })
+    expect(registry.getEndpoint('a')).toMatchObject({
+      active: { version: 2 },
+      pending: null,
+      configUpdate: 'NOT_UPDATING',
+    })
   })
 
   it('during another is refused with 409 RESOURCE_CONFLICT', () => {
@@ -114,7 +132,11 @@ describe('an update', () => {
     const { update, registry, id, bringUp } = ready()
     update('a', two)
     registry.entityFailed(id, 2, 'intent-2', 'no memory')
-    expect(update('a', one)).toMatchObject({ configUpdate: 'IN_PROGRESS', active: { version: 1 }, pending: { version: 3 } })
+    expect(update('a', one)).toMatchObject({
+      configUpdate: 'IN_PROGRESS',
+      active: { version: 1 },
+      pending: { version: 3 },
+    })
     expect(bringUp('a')).toMatchObject({ active: { version: 3 }, pending: null })
     registry.deleteVersion('intent', '2')
   })
@@ -130,7 +152,7 @@ describe('an update', () => {
 })
 
 describe('news about a deployment', () => {
-  it.each([
+  it.each<[string, (id: string) => readonly [string, number, string]]>([
     ['another config version', (id: string) => [id, 7, 'intent-1'] as const],
     ['another entity', (id: string) => [id, 1, 'other'] as const],
     ['another endpoint', () => ['f'.repeat(32), 1, 'intent-1'] as const],

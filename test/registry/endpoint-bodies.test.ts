@@ -82,7 +82,11 @@ describe('creating an endpoint', () => {
       future: 1,
       tags: null,
       ai_gateway: {},
-      config: { name: 'a', served_models: null, served_entities: [{ ...entity('intent', '1'), entity_version: 2, x: 1 }] },
+      config: {
+        name: 'a',
+        served_models: null,
+        served_entities: [{ ...entity('intent', '1'), entity_version: 2, x: 1 }],
+      },
     })
     expect(pending?.servedEntities[0]).toMatchObject({ name: 'intent-2', echo: {} })
   })
@@ -141,7 +145,12 @@ describe('a configuration is refused', () => {
 
   it.each([
     ['unknown model', { served_entities: [entity('ghost', '1')] }, 404, 'Model ghost does not exist.'],
-    ['unknown version', { served_entities: [entity('intent', '9')] }, 404, 'Model intent has no version 9 (it has 1, 2).'],
+    [
+      'unknown version',
+      { served_entities: [entity('intent', '9')] },
+      404,
+      'Model intent has no version 9 (it has 1, 2).',
+    ],
     [
       'missing version',
       { served_entities: [{ entity_name: 'intent' }] },
@@ -160,7 +169,12 @@ describe('a configuration is refused', () => {
       400,
       'config.served_models: Cannot use both served_models and served_entities',
     ],
-    ['too many entities', { served_entities: eleven }, 400, 'config.served_entities: expected at most 10 entries, 11 came'],
+    [
+      'too many entities',
+      { served_entities: eleven },
+      400,
+      'config.served_entities: expected at most 10 entries, 11 came',
+    ],
     [
       'two entities of one name',
       { served_entities: [entity('intent', '1'), entity('intent', '1')] },
@@ -173,7 +187,12 @@ describe('a configuration is refused', () => {
       400,
       'config.served_entities[0].name: expected 1 to 255 letters, digits, "-" or "_", "a.b" came',
     ],
-    ['no split', two, 400, 'config.traffic_config: is missing; it must say how the 2 served entities share the traffic'],
+    [
+      'no split',
+      two,
+      400,
+      'config.traffic_config: is missing; it must say how the 2 served entities share the traffic',
+    ],
     [
       'split that is not 100',
       { ...two, traffic_config: split(50, 40) },
@@ -358,6 +377,20 @@ describe('updating a configuration', () => {
     expect(pending?.routes).toEqual([{ servedEntityName: 'embed-1', trafficPercentage: 100 }])
   })
 
+  it('with one of the entities sends it everything', () => {
+    const { update } = readyWithTwo()
+    const { pending } = update('a', { served_entities: [entity('intent', '2')] })
+    expect(pending?.routes).toEqual([{ servedEntityName: 'intent-2', trafficPercentage: 100 }])
+  })
+
+  it('with traffic only, after an update that failed, changes the configuration that serves', () => {
+    const { update, registry } = readyWithTwo()
+    const { id } = update('a', { served_entities: [entity('embed', '1')] })
+    registry.entityFailed(id, 2, 'embed-1', 'no memory')
+    const { pending } = update('a', { traffic_config: split(20, 80) })
+    expect(pending?.servedEntities.map(({ name }) => name)).toEqual(['intent-1', 'intent-2'])
+  })
+
   it('with several entities of other names needs a split', () => {
     const { update } = readyWithTwo()
     const body = { served_entities: [entity('embed', '1'), entity('intent', '1')] }
@@ -392,7 +425,11 @@ describe('tags and notifications', () => {
   it('adds are applied, then deletes', () => {
     const { create, registry } = openWithModels()
     create({ name: 'a', tags: [{ key: 'z', value: '1' }, { key: 'b' }] })
-    const { tags } = registry.setTags('a', [{ key: 'a', value: '2' }, { key: 'z', value: '3' }, { key: 'c' }], ['c', 'b', 'none'])
+    const { tags } = registry.setTags(
+      'a',
+      [{ key: 'a', value: '2' }, { key: 'z', value: '3' }, { key: 'c' }],
+      ['c', 'b', 'none'],
+    )
     expect(tags).toEqual({ a: '2', z: '3' })
   })
 

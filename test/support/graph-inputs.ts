@@ -1,5 +1,12 @@
 /** The inputs that `expected.json` of a shared model describes, as tensors. */
-import { elementCount, type NamedTensors, newValues, type NumericDtype, type NumericTensor, tensorOf } from '#contracts/tensor.ts'
+import {
+  elementCount,
+  type NamedTensors,
+  type NumericDtype,
+  type NumericTensor,
+  newValues,
+  tensorOf,
+} from '#contracts/tensor.ts'
 import { sharedBytes } from './shared-models.ts'
 
 export interface ExpectedTensor {
@@ -59,7 +66,10 @@ export const sampleInputs: Readonly<Record<string, () => NamedTensors>> = {
 
 /** The empty key and value cache of stories260k. */
 export function noPast(): NamedTensors {
-  const names = Array.from({ length: 5 }, (_, layer) => [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`])
+  const names = Array.from({ length: 5 }, (_, layer) => [
+    `past_key_values.${layer}.key`,
+    `past_key_values.${layer}.value`,
+  ])
   return Object.fromEntries(names.flat().map((name) => [name, numbers('float32', [1, 4, 0, 8], [])]))
 }
 

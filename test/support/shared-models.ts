@@ -62,7 +62,10 @@ export function memoryReader(files: Readonly<Record<string, Uint8Array | string>
 }
 
 /** The files of one reader, with some replaced or added. */
-export function overlayReader(files: Readonly<Record<string, Uint8Array | string>>, below: ArtifactReader): ArtifactReader {
+export function overlayReader(
+  files: Readonly<Record<string, Uint8Array | string>>,
+  below: ArtifactReader,
+): ArtifactReader {
   const above = memoryReader(files)
   const readerOf = async (path: string) => ((await above.sizeOf(path)) === null ? below : above)
   return {

@@ -32,7 +32,8 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader {
     if (end > bytes.byteLength) throw badPicture('the JPEG file is truncated.')
     const segment = bytes.subarray(at + 4, end)
     if (isFrame(marker)) frame = readFrame(segment)
-    if (marker === app1 && text(segment.subarray(0, 6)) === exifPrefix) orientation = exifOrientation(segment.subarray(6))
+    if (marker === app1 && text(segment.subarray(0, 6)) === exifPrefix)
+      orientation = exifOrientation(segment.subarray(6))
     at = end
   }
   if (!frame) throw badPicture('the JPEG file has no frame.')
@@ -56,7 +57,8 @@ function readFrame(segment: Uint8Array): { width: number; height: number } {
 
 /** Inside of scan data a 0xff is followed by 0, so the end marker cannot occur by chance. */
 function hasEnd(bytes: Uint8Array): boolean {
-  for (let at = bytes.lastIndexOf(0xff); at > 0; at = bytes.lastIndexOf(0xff, at - 1)) if (bytes[at + 1] === 0xd9) return true
+  for (let at = bytes.lastIndexOf(0xff); at > 0; at = bytes.lastIndexOf(0xff, at - 1))
+    if (bytes[at + 1] === 0xd9) return true
   return false
 }
 

@@ -35,7 +35,7 @@ export interface Pixels {
 }
 
 export function pixelsOf(picture: Picture, preprocessor: Preprocessor, layout: PixelLayout): Pixels {
-  const sized = crop(fit(picture, preprocessor, layout), preprocessor.crop)
+  const sized = crop(scaled(picture, preprocessor, layout), preprocessor.crop)
   const { width, height } = sized
   const { channels, channelsLast } = layout
   const source = channels === 1 ? luma(sized.rgb) : sized.rgb
@@ -52,7 +52,7 @@ export function pixelsOf(picture: Picture, preprocessor: Preprocessor, layout: P
   return { shape: channelsLast ? [height, width, channels] : [channels, height, width], values }
 }
 
-function fit(picture: Picture, { resize: rule, crop, resample }: Preprocessor, layout: PixelLayout): Picture {
+function scaled(picture: Picture, { resize: rule, crop, resample }: Preprocessor, layout: PixelLayout): Picture {
   const graph = { width: layout.width ?? picture.width, height: layout.height ?? picture.height }
   const { width, height } = rule ? targetOf(picture, rule) : crop ? picture : graph
   return width === picture.width && height === picture.height ? picture : resize(picture, width, height, resample)

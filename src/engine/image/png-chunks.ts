@@ -33,7 +33,13 @@ export function readPngHeader(bytes: Uint8Array): PngHeader {
   const { data } = first.value
   const view = new DataView(data.buffer, data.byteOffset)
   const [width, height] = [view.getUint32(0), view.getUint32(4)]
-  const [depth, colorType, compression, filter, interlace] = data.subarray(8) as unknown as [number, number, number, number, number]
+  const [depth, colorType, compression, filter, interlace] = data.subarray(8) as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   if (!depthsByColorType[colorType]?.includes(depth)) {
     throw badPicture(`the PNG file has colour type ${colorType} with ${depth} bits, which does not exist.`)
   }
@@ -51,7 +57,8 @@ export function* pngChunks(bytes: Uint8Array): Generator<PngChunk, void> {
     const end = at + 8 + length
     if (end + 4 > bytes.byteLength) throw badPicture('the PNG file is truncated.')
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8))
-    if (crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) throw badPicture(`the PNG file is corrupt in its ${type} chunk.`)
+    if (crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end))
+      throw badPicture(`the PNG file is corrupt in its ${type} chunk.`)
     if (type === 'IEND') return
     yield { type, data: bytes.subarray(at + 8, end) }
     at = end + 4

@@ -10,6 +10,7 @@ import { exifOrientation } from './exif.ts'
 import { orient } from './orient.ts'
 import { badPicture, type Picture } from './picture.ts'
 import { type PngHeader, pngChunks } from './png-chunks.ts'
+import { unfilter } from './png-filter.ts'
 
 const samplesByColorType: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 /** Adam7: first column and row, and the steps between them. */
@@ -46,7 +47,10 @@ export async function decodePng(bytes: Uint8Array, header: PngHeader): Promise<P
 
   const bits = depth * samplesByColorType[colorType]!
   const passes = passesOf(header, bits)
-  const scanlines = await inflate(data, passes.reduce((sum, pass) => sum + pass.rows * (1 + pass.rowBytes), 0))
+  const scanlines = await inflate(
+    data,
+    passes.reduce((sum, pass) => sum + pass.rows * (1 + pass.rowBytes), 0),
+  )
   const rgb = new Uint8Array(width * height * 3)
   const pixelBytes = Math.max(1, bits >> 3)
   let at = 0
@@ -96,26 +100,6 @@ async function inflate(parts: readonly Uint8Array[], sizeBytes: number): Promise
   return inflated
 }
 
-/** Undoes a row's filter in place; `above` is the row before it, already undone. */
-function unfilter(filter: number, line: Uint8Array, above: Uint8Array, pixelBytes: number): void {
-  if (filter > 4) throw badPicture(`the PNG file uses filter ${filter}, which does not exist.`)
-  if (filter === 0) return
-  for (let at = 0; at < line.byteLength; at++) {
-    const left = at < pixelBytes ? 0 : line[at - pixelBytes]!
-    const up = above[at]!
-    if (filter === 1) line[at]! += left
-    else if (filter === 2) line[at]! += up
-    else if (filter === 3) line[at]! += (left + up) >> 1
-    else line[at]! += paeth(left, up, at < pixelBytes ? 0 : above[at - pixelBytes]!)
-  }
-}
-
-function paeth(left: number, up: number, corner: number): number {
-  const [toLeft, toUp, toCorner] = [Math.abs(up - corner), Math.abs(left - corner), Math.abs(left + up - 2 * corner)]
-  if (toLeft <= toUp && toLeft <= toCorner) return left
-  return toUp <= toCorner ? up : corner
-}
-
 function writeRow(
   line: Uint8Array,
   columns: number,
@@ -136,7 +120,8 @@ function writeRow(
       continue
     }
     const value = depth >= 8 ? line[column * samples * sampleBytes]! : packed(line, column, depth) * scale
-    for (let channel = 0; channel < 3; channel++) rgb[to + channel] = palette && colorType === 3 ? (palette[value * 3 + channel] ?? 0) : value
+    for (let channel = 0; channel < 3; channel++)
+      rgb[to + channel] = palette && colorType === 3 ? (palette[value * 3 + channel] ?? 0) : value
   }
 }
 

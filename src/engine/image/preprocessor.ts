@@ -34,12 +34,12 @@ const untouched: Preprocessor = {
 export async function readPreprocessor(reader: ArtifactReader): Promise<Preprocessor> {
   const config = await readJson(reader, file)
   if (!config) return untouched
-  const normalize = config['do_normalize'] ?? config['image_mean'] !== undefined
-  const reversed = config['channel_order'] === 'BGR' || config['do_flip_channel_order'] === true
+  const normalize = config.do_normalize ?? config.image_mean !== undefined
+  const reversed = config.channel_order === 'BGR' || config.do_flip_channel_order === true
   return {
     ...sizesOf(config),
-    resample: resampleOf(config['resample']),
-    rescale: config['do_rescale'] === false ? 1 : numberOr(config['rescale_factor'], 1 / 255),
+    resample: resampleOf(config.resample),
+    rescale: config.do_rescale === false ? 1 : numberOr(config.rescale_factor, 1 / 255),
     mean: normalize ? channelsOf(config, 'image_mean') : untouched.mean,
     std: normalize ? channelsOf(config, 'image_std') : untouched.std,
     channelOrder: reversed ? 'BGR' : 'RGB',
@@ -47,17 +47,19 @@ export async function readPreprocessor(reader: ArtifactReader): Promise<Preproce
 }
 
 function sizesOf(config: JsonObject): Pick<Preprocessor, 'resize' | 'crop'> {
-  const crops = config['do_center_crop'] === true
-  const resize = config['do_resize'] === false ? null : ruleOf(config['size'], crops)
-  const crop = crops ? ruleOf(config['crop_size'], false) : null
-  if (crop && !('width' in crop)) throw unsupported('crop_size', config['crop_size'])
+  const crops = config.do_center_crop === true
+  const resize = config.do_resize === false ? null : ruleOf(config.size, crops)
+  const crop = crops ? ruleOf(config.crop_size, false) : null
+  if (crop && !('width' in crop)) throw unsupported('crop_size', config.crop_size)
 
   // ConvNeXt: small targets are cut from the middle of a picture that is larger by this factor.
-  const cropPart = config['crop_pct']
+  const cropPart = config.crop_pct
   if (typeof cropPart === 'number' && resize && 'shortestEdge' in resize && !crops) {
     const edge = resize.shortestEdge
     const square = { width: edge, height: edge }
-    return edge < 384 ? { resize: { shortestEdge: Math.trunc(edge / cropPart) }, crop: square } : { resize: square, crop: null }
+    return edge < 384
+      ? { resize: { shortestEdge: Math.trunc(edge / cropPart) }, crop: square }
+      : { resize: square, crop: null }
   }
   return { resize, crop }
 }
@@ -86,7 +88,8 @@ function channelsOf(config: JsonObject, key: string): number[] {
   const list: unknown[] = Array.isArray(value) ? value : [value]
   const channels = list.filter((one) => typeof one === 'number')
   const [first, ...others] = channels
-  if (first === undefined || channels.length !== list.length || ![0, 2].includes(others.length)) throw unsupported(key, value)
+  if (first === undefined || channels.length !== list.length || ![0, 2].includes(others.length))
+    throw unsupported(key, value)
   return others.length === 0 ? [first, first, first] : channels
 }
 

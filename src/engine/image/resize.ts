@@ -59,7 +59,14 @@ function resizeColumns(picture: Picture, height: number, filter: Filter): Pictur
   return { width, height, rgb: new Uint8Array(rgb.buffer) }
 }
 
-function blend(source: Uint8Array, from: number, step: number, weights: Int32Array, target: Uint8ClampedArray, to: number): void {
+function blend(
+  source: Uint8Array,
+  from: number,
+  step: number,
+  weights: Int32Array,
+  target: Uint8ClampedArray,
+  to: number,
+): void {
   const half = 1 << (precisionBits - 1)
   let [red, green, blue] = [half, half, half]
   for (let tap = 0, at = from; tap < weights.length; tap++, at += step) {
@@ -81,7 +88,9 @@ function tapsOf(sourceSize: number, targetSize: number, filter: Filter): Taps[] 
     const center = (index + 0.5) * scale
     const first = Math.max(Math.trunc(center - reach + 0.5), 0)
     const end = Math.min(Math.trunc(center + reach + 0.5), sourceSize)
-    const exact = Array.from({ length: end - first }, (_, tap) => filter.weight((tap + first - center + 0.5) * (1 / stretch)))
+    const exact = Array.from({ length: end - first }, (_, tap) =>
+      filter.weight((tap + first - center + 0.5) * (1 / stretch)),
+    )
     const total = exact.reduce((sum, weight) => sum + weight, 0)
     return { first, weights: Int32Array.from(exact, (weight) => roundHalfAway((weight / total) * 2 ** precisionBits)) }
   })

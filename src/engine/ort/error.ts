@@ -31,9 +31,12 @@ export class OrtError extends Error {
  */
 export class OrtTrapped extends Error {
   constructor(attempted: string, cause: unknown) {
-    super(`The inference engine stopped during ${attempted}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    })
+    super(
+      `The inference engine stopped during ${attempted}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    )
     this.name = 'OrtTrapped'
   }
 }

@@ -34,7 +34,8 @@ export class Ort {
   /** @throws {RangeError} where the heap cannot grow any further. */
   malloc(sizeBytes: number): Pointer {
     const pointer = this.module._malloc(Math.max(sizeBytes, 1)) >>> 0
-    if (pointer === 0) throw new RangeError(`The engine has no memory for ${sizeBytes} more bytes (heap ${this.heapBytes}).`)
+    if (pointer === 0)
+      throw new RangeError(`The engine has no memory for ${sizeBytes} more bytes (heap ${this.heapBytes}).`)
     return pointer
   }
 

@@ -4,9 +4,10 @@
  */
 import { dataLoss, doesNotExist, isServingError, modelFailed } from '#contracts/errors.ts'
 import type { ArtifactReader } from '#contracts/served-model.ts'
+import { createSession, type ModelBlock, type SessionOptions } from './create-session.ts'
 import { OrtError } from './error.ts'
 import type { Ort } from './instance.ts'
-import { createSession, type ModelBlock, type OrtSession, type SessionOptions } from './session.ts'
+import type { OrtSession } from './session.ts'
 
 export interface LoadGraphOptions extends SessionOptions {
   /** The heap's size after an earlier load, grown to at once: growth in steps takes 20 % more than it needs. */

@@ -67,7 +67,8 @@ export function readPorts(ort: Ort, session: Pointer): Ports {
 
 function countPorts(ort: Ort, session: Pointer): [number, number] {
   return ort.onStack(8, (at) => {
-    if (ort.module._OrtGetInputOutputCount(session, at, at + 4) !== 0) throw ort.lastError('Counting inputs and outputs')
+    if (ort.module._OrtGetInputOutputCount(session, at, at + 4) !== 0)
+      throw ort.lastError('Counting inputs and outputs')
     const [inputs = 0, outputs = 0] = ort.words(at, 2)
     return [inputs, outputs]
   })
@@ -83,7 +84,9 @@ function readPort(ort: Ort, session: Pointer, index: number): RawPort {
   const [type = 0] = ort.words(block, 1)
   const rank = type === 0 ? 0 : ort.words(block, 2)[1]!
   const [symbols, sizes] = [ort.words(block + 8, rank), ort.words(block + 8 + 4 * rank, rank)]
-  const shape = Array.from(symbols, (symbol, axis) => dimension(symbol === 0 ? '' : ort.cString(symbol), sizes[axis]! | 0))
+  const shape = Array.from(symbols, (symbol, axis) =>
+    dimension(symbol === 0 ? '' : ort.cString(symbol), sizes[axis]! | 0),
+  )
   ort.module._OrtFree(block)
   return { name, pointer, type, shape }
 }

@@ -36,7 +36,14 @@ export interface OrtModule {
   _OrtGetInputOutputCount(session: Pointer, inputsAt: Pointer, outputsAt: Pointer): number
   _OrtGetInputOutputMetadata(session: Pointer, index: number, nameAt: Pointer, metadataAt: Pointer): number
   _OrtFree(pointer: Pointer): number
-  _OrtCreateTensor(type: number, data: Pointer, sizeBytes: number, dims: Pointer, rank: number, location: number): Pointer
+  _OrtCreateTensor(
+    type: number,
+    data: Pointer,
+    sizeBytes: number,
+    dims: Pointer,
+    rank: number,
+    location: number,
+  ): Pointer
   _OrtGetTensorData(tensor: Pointer, typeAt: Pointer, dataAt: Pointer, dimsAt: Pointer, rankAt: Pointer): number
   _OrtReleaseTensor(tensor: Pointer): number
   _OrtRun(

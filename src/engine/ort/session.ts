@@ -1,56 +1,10 @@
-/**
- * A loaded graph. The model's bytes are in the heap already; an `.ort` file's weights are used where they lie, so that its
- * block lives as long as the session, while an `.onnx` file is only read once and its block is given back.
- *
- * Everything that a call takes from the heap is back when the call ends, also when it fails.
- */
+/** A loaded graph. Everything that a run takes from the heap is back when the run ends, also when it fails. */
 import { invalidParameter } from '#contracts/errors.ts'
 import type { NamedTensors } from '#contracts/tensor.ts'
 import type { Ort } from './instance.ts'
-import { type Port, type Ports, readPorts } from './ports.ts'
+import type { Port, Ports } from './ports.ts'
 import type { Pointer } from './private-exports.ts'
 import { fromHeap, type GraphTensor, type HeapTensor, toHeap } from './tensors.ts'
-
-export interface SessionOptions {
-  /** Graph optimisation: 0 none, 1 basic, 2 extended, 99 all. */
-  level?: 0 | 1 | 2 | 99
-  /** ORT's session configuration entries, by key. */
-  config?: Readonly<Record<string, string>>
-  /** Uses an `.ort` file's weights where they lie, and keeps its block. */
-  inPlace?: boolean
-}
-
-/** A block of the heap that holds a model file. */
-export interface ModelBlock {
-  readonly pointer: Pointer
-  readonly sizeBytes: number
-}
-
-const inPlaceConfig = {
-  'session.use_ort_model_bytes_directly': '1',
-  'session.use_ort_model_bytes_for_initializers': '1',
-}
-
-/**
- * Creates a session and takes over the block, also when it fails.
- *
- * @throws {OrtError} what ORT says of a model that it cannot load.
- */
-export function createSession(ort: Ort, model: ModelBlock, options: SessionOptions = {}): OrtSession {
-  const { inPlace = false } = options
-  let handle = 0
-  try {
-    handle = createHandle(ort, model, options)
-    const ports = readPorts(ort, handle)
-    return new OrtSession(ort, handle, ports, model.sizeBytes, inPlace ? model.pointer : 0)
-  } catch (error) {
-    if (handle !== 0) ort.module._OrtReleaseSession(handle)
-    if (inPlace) ort.free(model.pointer)
-    throw error
-  } finally {
-    if (!inPlace) ort.free(model.pointer)
-  }
-}
 
 export class OrtSession {
   readonly ort: Ort
@@ -86,15 +40,18 @@ export class OrtSession {
     let handles: readonly Pointer[] = []
     try {
       for (const port of this.inputs) {
-        const tensor = inputs[port.name]
+        const tensor = Object.hasOwn(inputs, port.name) ? inputs[port.name] : undefined
         if (!tensor) throw invalidParameter(port.name, 'the graph needs this input')
         given.push(toHeap(this.ort, port.name, tensor))
       }
       handles = this.runHandles(given, outputs)
       return Object.fromEntries(outputs.map(({ name }, index) => [name, fromHeap(this.ort, handles[index]!)]))
     } finally {
-      for (const handle of handles) this.ort.module._OrtReleaseTensor(handle)
-      for (const tensor of given) tensor.release()
+      // After a trap the heap is nobody's any more, and a second failure would hide the first.
+      if (!this.ort.trapped) {
+        for (const handle of handles) this.ort.module._OrtReleaseTensor(handle)
+        for (const tensor of given) tensor.release()
+      }
     }
   }
 
@@ -132,27 +89,5 @@ export class OrtSession {
     this.#ports.free()
     this.ort.module._OrtReleaseSession(this.handle)
     if (this.#keptBlock !== 0) this.ort.free(this.#keptBlock)
-  }
-}
-
-function createHandle(ort: Ort, model: ModelBlock, { level = 99, config = {}, inPlace }: SessionOptions): Pointer {
-  const { module } = ort
-  const texts: Pointer[] = []
-  const sequential = 0
-  const logErrorsOnly = 3
-  const options = module._OrtCreateSessionOptions(level, false, false, sequential, false, 0, 0, logErrorsOnly, 0, 0)
-  if (options === 0) throw ort.lastError('Creating session options')
-  try {
-    for (const [key, value] of Object.entries({ ...(inPlace ? inPlaceConfig : {}), ...config })) {
-      const [keyAt, valueAt] = [ort.newCString(key), ort.newCString(value)]
-      texts.push(keyAt, valueAt)
-      if (module._OrtAddSessionConfigEntry(options, keyAt, valueAt) !== 0) throw ort.lastError(`Setting ${key}`)
-    }
-    const handle = ort.call('loading', () => module._OrtCreateSession(model.pointer, model.sizeBytes, options))
-    if (handle === 0) throw ort.lastError('Creating the session')
-    return handle
-  } finally {
-    module._OrtReleaseSessionOptions(options)
-    for (const text of texts) ort.free(text)
   }
 }

@@ -3,7 +3,14 @@
  * and owns its memory on the way out, where string data comes in a block of its own that must be freed separately.
  */
 import { invalidParameter } from '#contracts/errors.ts'
-import { dtypes, elementCount, type Dtype, type NumericTensor, type StringTensor, type Tensor } from '#contracts/tensor.ts'
+import {
+  type Dtype,
+  dtypes,
+  elementCount,
+  type NumericTensor,
+  type StringTensor,
+  type Tensor,
+} from '#contracts/tensor.ts'
 import { decodeText, type Ort } from './instance.ts'
 import type { Pointer } from './private-exports.ts'
 

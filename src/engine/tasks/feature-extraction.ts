@@ -21,7 +21,7 @@ export const featureExtractionTask: TaskDefinition = {
     const config = await readModelConfig(reader)
     const pooling = await readPooling(reader, options)
     const normalize = booleanParam(options, 'normalize') ?? true
-    const output = vectorsOf(session, options['pooling'] !== undefined)
+    const output = vectorsOf(session, options.pooling !== undefined)
     const model = await loadTextModel(session, reader, config, booleanParam(options, 'batchInvariant') ?? false)
     const size = output.shape.at(-1)
     const known = typeof size === 'number' ? size : undefined
@@ -29,7 +29,9 @@ export const featureExtractionTask: TaskDefinition = {
     const vectorOf = ({ shape, values, tokens }: RowOutput): Float32Array => {
       if (shape.length === 1) return values
       if (shape.length === 2) return pool(values, shape[1]!, tokens, pooling)
-      throw modelFailed(`The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; vectors were expected.`)
+      throw modelFailed(
+        `The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; vectors were expected.`,
+      )
     }
     return {
       signature: {

@@ -16,12 +16,18 @@ import type { TaskDefinition } from '../task-definition.ts'
 const labelsByDefault = 5
 
 const params: Param[] = [
-  { name: 'top_k', type: 'integer', minimum: 1, description: `How many labels each row gets; ${labelsByDefault} if absent.` },
+  {
+    name: 'top_k',
+    type: 'integer',
+    minimum: 1,
+    description: `How many labels each row gets; ${labelsByDefault} if absent.`,
+  },
   {
     name: 'function_to_apply',
     type: 'string',
     values: [...scoreFunctions],
-    description: "What turns the model's numbers into scores; by default softmax, unless the graph gives probabilities.",
+    description:
+      "What turns the model's numbers into scores; by default softmax, unless the graph gives probabilities.",
   },
 ]
 
@@ -41,7 +47,8 @@ export const imageClassificationTask: TaskDefinition = {
     const classify = (picture: Picture): Float32Array => {
       const { shape, values } = pixelsOf(picture, preprocessor, layout)
       const tensor = floatTensor(input.dtype, [1, ...shape], values)
-      if (!tensor) throw modelFailed(`The graph's input "${input.name}" is ${input.dtype}; pictures are given as floats or uint8.`)
+      if (!tensor)
+        throw modelFailed(`The graph's input "${input.name}" is ${input.dtype}; pictures are given as floats or uint8.`)
       const result = runGraph(session, { [input.name]: tensor }, [output.name])
       return rowsOf(output.name, result[output.name]!, 1).values[0]!
     }
@@ -62,17 +69,21 @@ export const imageClassificationTask: TaskDefinition = {
         const rows = []
         // One at a time: a decoded picture is large, and an answer must not depend on its neighbours in a batch.
         for (const [row, bytes] of pictures.entries()) {
-          const numbers = classify(await decodeRow(bytes, row, wasm?.['jpeg']))
+          const numbers = classify(await decodeRow(bytes, row, wasm?.jpeg))
           rows.push(topLabels(scoresOf(numbers, chosen ?? functionFor(config, numbers)), config.labels, count))
         }
-        return { outputs: labelTensors(rows), rows, usage: { promptTokens: 0, runMs: performance.now() - startedMs, loadMs: 0 } }
+        return {
+          outputs: labelTensors(rows),
+          rows,
+          usage: { promptTokens: 0, runMs: performance.now() - startedMs, loadMs: 0 },
+        }
       },
     }
   },
 }
 
 function imageColumn(inputs: NamedTensors): readonly Uint8Array[] {
-  const column = inputs['image']
+  const column = inputs.image
   if (!column) throw invalidParameter('image', 'this column is required')
   if (column.dtype !== 'binary') throw invalidParameter('image', `pictures are expected, ${column.dtype} came`)
   return column.items

@@ -28,7 +28,7 @@ function toField({ name, dtype, shape }: Port): Field {
 
 /** ORT counts a wrong dtype among its internal errors; the request's field is named here instead. */
 function requireFit({ name, dtype }: Field, inputs: NamedTensors): void {
-  const tensor = inputs[name]
+  const tensor = Object.hasOwn(inputs, name) ? inputs[name] : undefined
   if (!tensor) throw invalidParameter(name, 'the graph needs this input')
   if (tensor.dtype !== dtype) throw invalidParameter(name, `the graph takes ${dtype}, ${tensor.dtype} came`)
 }

@@ -12,7 +12,12 @@ import { textField, textPairField, textRows } from '../text-columns.ts'
 import { loadTextModel } from '../text-model.ts'
 
 const params: Param[] = [
-  { name: 'top_k', type: 'integer', minimum: 0, description: 'How many labels each row gets; 0 or null for all. 1 if absent.' },
+  {
+    name: 'top_k',
+    type: 'integer',
+    minimum: 0,
+    description: 'How many labels each row gets; 0 or null for all. 1 if absent.',
+  },
   {
     name: 'function_to_apply',
     type: 'string',
@@ -59,7 +64,7 @@ export const textClassificationTask: TaskDefinition = {
 
 /** The number of labels wanted: the pipeline's `top_k=None` means all of them. */
 function countOf(params: Params): number {
-  if (params['top_k'] === undefined) return 1
+  if (params.top_k === undefined) return 1
   const count = integerParam(params, 'top_k', 0, Number.MAX_SAFE_INTEGER) ?? 0
   return count === 0 ? Number.POSITIVE_INFINITY : count
 }
@@ -77,5 +82,7 @@ function logitsOf(session: OrtSession): Port {
 /** A graph that labels each token has one more axis than one that labels the text. */
 function requireLabelScores(output: Port, shape: readonly number[]): void {
   if (shape.length > 0 && elementCount(shape) === Math.max(...shape)) return
-  throw modelFailed(`The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; one number per label was expected.`)
+  throw modelFailed(
+    `The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; one number per label was expected.`,
+  )
 }

@@ -1,0 +1,18 @@
+/** What a benchmark returns; `bench/main.ts` prints it. */
+export interface BenchmarkResult {
+  rows: readonly Record<string, string | number>[]
+  ratios: Record<string, number>
+  values: Record<string, number>
+}
+
+export type Benchmark = () => Promise<BenchmarkResult>
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+export function rounded(value: number, digits = 3): number {
+  return Number(value.toFixed(digits))
+}

@@ -1,0 +1,86 @@
+/**
+ * The starter endpoints: every folder of `models/` with a card and a graph, served under its own name.
+ *
+ * The server remembers which were ever installed, so one that somebody deleted stays away and one that a later release brings
+ * is added. The list is written once, at the end: a first start that dies half-way is simply done again, each step finding
+ * its own traces.
+ */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isServingError } from '#contracts/errors.ts'
+import type { GlimClient } from '#src/client/client.ts'
+import { deployed } from '../deployment.ts'
+import { configFrom } from '../endpoint-config.ts'
+import { failureFrom } from '../failure.ts'
+import { importModel } from '../import-model.ts'
+
+export interface StarterOptions {
+  client: GlimClient
+  /** The folder that holds the starters' folders. */
+  models: string
+  note(line: string): void
+  progress(line: string | null): void
+}
+
+/** Every starter is the only version that its release has. */
+const version = '1'
+
+export async function installStarters(options: StarterOptions): Promise<void> {
+  const { client, models, note, progress } = options
+  const installed = await client.starters()
+  const added: string[] = []
+  for (const name of await starterFolders(models)) {
+    if (installed?.includes(name)) continue
+    progress(`Installing the starter ${name} …`)
+    try {
+      await install(name, options)
+      added.push(name)
+    } catch (error) {
+      // One that fails must not take the server with it. It is tried again at the next start.
+      note(`The starter ${name} is not installed: ${failureFrom(error).message}`)
+    }
+  }
+  progress(null)
+  if (installed === null || added.length > 0) await client.setStarters([...(installed ?? []), ...added])
+}
+
+/** Names of the folders that hold a card and a graph; code beside them has neither. */
+export async function starterFolders(models: string): Promise<string[]> {
+  const entries = await readdir(models, { withFileTypes: true }).catch(() => [])
+  const names: string[] = []
+  for (const entry of entries) {
+    if (entry.isDirectory() && (await isStarter(join(models, entry.name)))) names.push(entry.name)
+  }
+  return names.sort()
+}
+
+async function isStarter(folder: string): Promise<boolean> {
+  const card = await stat(join(folder, 'README.md')).catch(() => null)
+  if (!card?.isFile()) return false
+  const files = [...(await readdir(folder)), ...(await readdir(join(folder, 'onnx')).catch(() => []))]
+  return files.some((file) => file.endsWith('.onnx') || file.endsWith('.ort'))
+}
+
+async function install(name: string, { client, models, note }: StarterOptions): Promise<void> {
+  try {
+    await importModel(join(models, name), { client, name, version, label: `starter ${name}` })
+  } catch (error) {
+    if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error
+    note(`There is another model ${name}, so the starter of that name stays away.`)
+    return
+  }
+  try {
+    await client.createEndpoint(
+      name,
+      configFrom({ models: [`${name}/${version}`], traffic: undefined, scaleToZero: true }),
+    )
+  } catch (error) {
+    // From a start that died after this step, or somebody's own.
+    if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error
+  }
+  await deployed(name, { client })
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return isServingError(error) && error.code === code
+}

@@ -1,0 +1,74 @@
+/** The one reader of the environment: which server, which token, which folder, whose paths. */
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { glimClient } from '#src/client/client.ts'
+import type { Surroundings } from './command.ts'
+import { usage } from './failure.ts'
+import { integerOption } from './parse-arguments.ts'
+import type { Terminal } from './terminal.ts'
+
+export const packageRoot = fileURLToPath(new URL('../../', import.meta.url)).replace(/[/\\]$/, '')
+
+type Env = Surroundings['env']
+
+export function surroundingsOf(env: Env, cwd: string, terminal: Terminal): Surroundings {
+  const locate = (path: string) => resolve(callersFolder(env, cwd), path)
+  return {
+    terminal,
+    env,
+    locate,
+    client() {
+      const { host, port } = addressFrom(env)
+      const token = tokenFrom(env, homeFrom(env, locate))
+      return glimClient({ url: originOf(host, port), ...(token === undefined ? {} : { token }) })
+    },
+  }
+}
+
+export function addressFrom(
+  env: Env,
+  options: { host?: string | undefined; port?: string | undefined } = {},
+): { host: string; port: number } {
+  const port = options.port ?? given(env.GLIM_PORT)
+  return {
+    host: options.host ?? given(env.GLIM_HOST) ?? '127.0.0.1',
+    port: integerOption(options.port === undefined ? 'GLIM_PORT' : '--port', port, 0, 65_535) ?? 8787,
+  }
+}
+
+/** The folder of all state. */
+export function homeFrom(env: Env, locate: (path: string) => string, option?: string): string {
+  const home = option ?? given(env.GLIM_HOME)
+  return home === undefined ? join(packageRoot, '.glim') : locate(home)
+}
+
+/** Where a client finds a server that was told to listen at `host`. */
+export function originOf(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+}
+
+/** npm runs scripts in the package's folder and tells the caller's; a value inherited from some outer npm means nothing. */
+function callersFolder(env: Env, cwd: string): string {
+  return env.INIT_CWD && cwd === packageRoot ? env.INIT_CWD : cwd
+}
+
+/** Undefined where there is none: whether that matters is the server's to say, if there is one. */
+function tokenFrom(env: Env, home: string): string | undefined {
+  const token = given(env.GLIM_TOKEN)
+  if (token !== undefined) return token
+  const path = join(home, 'token')
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw usage(`The token in ${path} cannot be read (${code}). Set GLIM_TOKEN instead.`)
+  }
+}
+
+/** An empty variable is one that somebody meant to unset. */
+function given(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value
+}
