@@ -1,4 +1,4 @@
-import { hexOf } from "#contracts/bytes.ts"
+import { hexOf } from '#contracts/bytes.ts'
 import type { Digest } from '#contracts/manifest.ts'
 
 /** The name of some bytes. */

@@ -35,7 +35,12 @@ interface DurableObjectState extends ExecutionContext {
 }
 
 interface DurableObjectStorage {
-  readonly sql: { exec(query: string, ...bindings: (string | number | null | ArrayBuffer)[]): { toArray(): Record<string, string | number | null | ArrayBuffer>[] } }
+  readonly sql: {
+    exec(
+      query: string,
+      ...bindings: (string | number | null | ArrayBuffer)[]
+    ): { toArray(): Record<string, string | number | null | ArrayBuffer>[] }
+  }
   transactionSync<T>(body: () => T): T
   getAlarm(): Promise<number | null>
   setAlarm(timeMs: number): Promise<void>

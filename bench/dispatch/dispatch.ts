@@ -28,9 +28,15 @@ interface Side {
 
 export async function dispatch(): Promise<BenchmarkResult> {
   const [standInPort, glimPort, barePort] = [await freePort(), await freePort(), await freePort()]
-  const standIn = spawn(process.execPath, [fileURLToPath(new URL('host-stand-in.ts', import.meta.url)), String(standInPort)], { stdio: 'inherit' })
+  const standIn = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('host-stand-in.ts', import.meta.url)), String(standInPort)],
+    { stdio: 'inherit' },
+  )
   const { dispatcher } = await buildWorkers()
-  const glim = startWorkerd(glimConfig(glimPort, standInPort), { 'dispatcher.js': dispatcher.modules['dispatcher.js']!.contents })
+  const glim = startWorkerd(glimConfig(glimPort, standInPort), {
+    'dispatcher.js': dispatcher.modules['dispatcher.js']!.contents,
+  })
   const bare = startWorkerd(bareConfig(barePort, standInPort), { 'bare.js': bareWorker })
   try {
     await answering(`http://127.0.0.1:${standInPort}/state`)
@@ -40,7 +46,13 @@ export async function dispatch(): Promise<BenchmarkResult> {
 
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
     const sides: Side[] = [
-      { name: 'glim dispatcher', url: `http://127.0.0.1:${glimPort}/serving-endpoints/trivial/invocations`, pid: glim.pid, headers, rounds: [] },
+      {
+        name: 'glim dispatcher',
+        url: `http://127.0.0.1:${glimPort}/serving-endpoints/trivial/invocations`,
+        pid: glim.pid,
+        headers,
+        rounds: [],
+      },
       { name: 'bare proxy worker', url: `http://127.0.0.1:${barePort}/bare`, pid: bare.pid, headers, rounds: [] },
     ]
     for (const side of sides) await measure(side)
@@ -73,8 +85,14 @@ function resultOf([glim, bare]: [Side, Side]): BenchmarkResult {
       'p50 ms': rounded(median(side.rounds.map((round) => round.p50Ms)), 2),
       'p99 ms': rounded(median(side.rounds.map((round) => round.p99Ms)), 2),
     })),
-    ratios: { cpuVsBareProxy: rounded(median(glim.rounds.map((round, index) => round.cpuMs / bare.rounds[index]!.cpuMs))) },
-    values: { cpuMsPerRequest: rounded(cpuOf(glim)), bareCpuMsPerRequest: rounded(cpuOf(bare)), rps: rounded(rpsOf(glim), 0) },
+    ratios: {
+      cpuVsBareProxy: rounded(median(glim.rounds.map((round, index) => round.cpuMs / bare.rounds[index]!.cpuMs))),
+    },
+    values: {
+      cpuMsPerRequest: rounded(cpuOf(glim)),
+      bareCpuMsPerRequest: rounded(cpuOf(bare)),
+      rps: rounded(rpsOf(glim), 0),
+    },
   }
 }
 
@@ -82,16 +100,28 @@ function resultOf([glim, bare]: [Side, Side]): BenchmarkResult {
 async function createEndpoint(origin: string): Promise<void> {
   const shard = { digest: `sha256:${'1'.repeat(64)}`, sizeBytes: 4 }
   const artifact = { path: 'model.onnx', sizeBytes: 4, digest: shard.digest, shards: [shard] }
-  await post(`${origin}/api/2.0/glim/models/import`, { name: 'trivial', manifest: { version: 1, artifacts: [artifact] } })
-  await post(`${origin}/api/2.0/serving-endpoints`, { name: 'trivial', config: { served_entities: [{ entity_name: 'trivial', entity_version: '1' }] } })
+  await post(`${origin}/api/2.0/glim/models/import`, {
+    name: 'trivial',
+    manifest: { version: 1, artifacts: [artifact] },
+  })
+  await post(`${origin}/api/2.0/serving-endpoints`, {
+    name: 'trivial',
+    config: { served_entities: [{ entity_name: 'trivial', entity_version: '1' }] },
+  })
   for (;;) {
-    const reply = await fetch(`${origin}/api/2.0/serving-endpoints/trivial`, { headers: { authorization: `Bearer ${token}` } })
+    const reply = await fetch(`${origin}/api/2.0/serving-endpoints/trivial`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
     if (((await reply.json()) as { state: { ready: string } }).state.ready === 'READY') return
   }
 }
 
 async function post(url: string, value: unknown): Promise<void> {
-  const reply = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: JSON.stringify(value) })
+  const reply = await fetch(url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(value),
+  })
   if (!reply.ok) throw new Error(`${url}: ${reply.status} ${await reply.text()}`)
 }
 

@@ -22,8 +22,12 @@ const json: Readonly<Record<string, unknown>> = {
 
 createServer((incoming, outgoing) => {
   incoming.resume().on('end', () => {
-    if (incoming.url === '/run') return outgoing.writeHead(200, { 'content-type': frameContentType, 'content-length': frame.length }).end(frame)
-    if (incoming.url === '/bare') return outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': predictions.length }).end(predictions)
+    if (incoming.url === '/run')
+      return outgoing.writeHead(200, { 'content-type': frameContentType, 'content-length': frame.length }).end(frame)
+    if (incoming.url === '/bare')
+      return outgoing
+        .writeHead(200, { 'content-type': 'application/json', 'content-length': predictions.length })
+        .end(predictions)
     outgoing.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(json[incoming.url ?? ''] ?? {}))
   })
 }).listen(Number(process.argv[2]), '127.0.0.1')

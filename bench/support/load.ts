@@ -27,13 +27,17 @@ export async function runLoad({ url, body, headers, concurrency, durationMs }: L
   const once = () =>
     new Promise<void>((resolve) => {
       const sentMs = performance.now()
-      const outgoing = request(url, { method: 'POST', agent, headers: { ...headers, 'content-length': Buffer.byteLength(body) } }, (response) => {
-        if (response.statusCode !== 200) failures += 1
-        response.resume().on('end', () => {
-          latencies.push(performance.now() - sentMs)
-          resolve()
-        })
-      })
+      const outgoing = request(
+        url,
+        { method: 'POST', agent, headers: { ...headers, 'content-length': Buffer.byteLength(body) } },
+        (response) => {
+          if (response.statusCode !== 200) failures += 1
+          response.resume().on('end', () => {
+            latencies.push(performance.now() - sentMs)
+            resolve()
+          })
+        },
+      )
       outgoing.on('error', () => {
         failures += 1
         resolve()
@@ -47,5 +51,11 @@ export async function runLoad({ url, body, headers, concurrency, durationMs }: L
   agent.destroy()
   latencies.sort((a, b) => a - b)
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
-  return { requests: latencies.length, failures, durationMs: performance.now() - startedMs, p50Ms: at(0.5), p99Ms: at(0.99) }
+  return {
+    requests: latencies.length,
+    failures,
+    durationMs: performance.now() - startedMs,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+  }
 }

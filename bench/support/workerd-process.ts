@@ -14,8 +14,12 @@ export interface WorkerdProcess {
 /** Writes the files beside the configuration and starts workerd there; resolves at once. */
 export function startWorkerd(config: string, files: Readonly<Record<string, string | Uint8Array>>): WorkerdProcess {
   const folder = mkdtempSync(join(tmpdir(), 'glim-bench-'))
-  for (const [name, contents] of Object.entries({ ...files, 'config.capnp': config })) writeFileSync(join(folder, name), contents)
-  const child: ChildProcess = spawn(workerd, ['serve', '--experimental', 'config.capnp'], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
+  for (const [name, contents] of Object.entries({ ...files, 'config.capnp': config }))
+    writeFileSync(join(folder, name), contents)
+  const child: ChildProcess = spawn(workerd.default, ['serve', '--experimental', 'config.capnp'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   return {
     pid: child.pid!,
     stop() {

@@ -1,5 +1,5 @@
 declare module 'workerd' {
-  /** Path of the binary. */
-  const path: string
-  export default path
+  /** A CommonJS module whose own default export is the path of the binary. */
+  const workerd: { readonly default: string }
+  export default workerd
 }

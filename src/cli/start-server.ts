@@ -4,8 +4,9 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Miniflare } from 'miniflare'
-import { type BuiltWorker, buildWorkers } from './build-workers.ts'
+import { Miniflare, type MiniflareOptions } from 'miniflare'
+import { type BuiltWorker, type BuiltWorkers, buildWorkers } from './build-workers.ts'
+import { adoptWorkerd, stateVariable } from './workerd-process.ts'
 
 export interface ServerOptions {
   host: string
@@ -23,20 +24,42 @@ export interface ServerOptions {
 
 export interface Server {
   url: URL
+  /** Ends it at once. */
   stop(): Promise<void>
+  /** Takes no new connections, lets requests finish for at most so long, then ends. */
+  drain(limitMs: number): Promise<void>
 }
 
 const compatibilityDate = '2026-11-01'
 const compatibilityFlags = ['enable_request_signal', 'request_signal_passthrough']
 
+/** Resolves once it accepts connections. Signals are left to the caller; while nobody listens to them they end all as usual. */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const blobs = join(options.home, 'blobs')
-  await mkdir(blobs, { recursive: true })
-  const { dispatcher, host } = await buildWorkers()
-  const miniflare = new Miniflare({
+  await mkdir(blobsOf(options), { recursive: true })
+  const workers = await buildWorkers()
+  const workerd = await adoptWorkerd()
+  const miniflare = withoutSignalListeners(() => new Miniflare(miniflareOptions(options, workers)))
+  const dispose = async () => {
+    await miniflare.dispose()
+    workerd.release()
+  }
+  try {
+    await miniflare.ready
+    const url = await miniflare.unsafeGetDirectURL('dispatcher')
+    return { url, stop: dispose, drain: (limitMs) => workerd.drain(limitMs, dispose) }
+  } catch (error) {
+    await dispose().catch(() => {})
+    throw error
+  }
+}
+
+function miniflareOptions(options: ServerOptions, { dispatcher, host }: BuiltWorkers): MiniflareOptions {
+  return {
     port: 0,
     cf: false,
     resourcePersistencePath: join(options.home, 'state'),
+    unsafeHandleRuntimeRestart: () => options.log('error: workerd ended unexpectedly and was started again'),
+    unsafeRuntimeEnv: { [stateVariable]: options.home },
     handleStructuredLogs: ({ level, message }) => {
       if (!isDousing(message)) options.log(`${level}: ${message}`)
     },
@@ -72,16 +95,31 @@ export async function startServer(options: ServerOptions): Promise<Server> {
           env: {
             LOADER: { type: 'worker-loader' },
             REPLICA: { type: 'durable-object', worker: 'host', exportName: 'Replica' },
-            BLOBS: { type: 'disk', path: blobs, writable: true },
+            BLOBS: { type: 'disk', path: blobsOf(options), writable: true },
           },
           exports: { Replica: { type: 'durable-object', storage: 'sqlite' } },
         },
       },
     ],
-  })
-  await miniflare.ready
-  const url = await miniflare.unsafeGetDirectURL('dispatcher')
-  return { url, stop: () => miniflare.dispose() }
+  }
+}
+
+function blobsOf({ home }: ServerOptions): string {
+  return join(home, 'blobs')
+}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Miniflare ends the process at the first signal, requests or not. */
+function withoutSignalListeners<T>(body: () => T): T {
+  const before = new Map(signals.map((signal) => [signal, process.listeners(signal)]))
+  const result = body()
+  for (const [signal, listeners] of before) {
+    for (const listener of process.listeners(signal)) {
+      if (!listeners.includes(listener)) process.removeListener(signal, listener)
+    }
+  }
+  return result
 }
 
 /** workerd prints a stack for every isolate that ends itself, which is how endpoints are doused. */

@@ -47,7 +47,10 @@ export function chooseGraph(paths: readonly string[], { file, dtype }: GraphChoi
   if (byName) return byName
   if (dtype !== undefined) throw badRequest(`dtype: no graph is named for ${dtype} (onnx/${name}); ${there}.`, 'dtype')
   if (graphs.length === 1) return graphs[0]!
-  throw badRequest(`The model has no onnx/model.onnx and no single graph; ${there}. Name one with file or dtype.`, 'file')
+  throw badRequest(
+    `The model has no onnx/model.onnx and no single graph; ${there}. Name one with file or dtype.`,
+    'file',
+  )
 }
 
 /** Files that belong beside a graph: what tokenizers, processors and tasks read, and the graph's external data. */

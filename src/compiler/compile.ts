@@ -2,8 +2,9 @@
  * Spec to bundle: the prebuilt module of the spec's task, the names of the wasm modules it imports, and the spec itself as
  * the isolate's only data. Nothing here knows how a bundle is mounted.
  */
-import { hexOf } from '#contracts/bytes.ts'
+
 import type { Bundle, EndpointSpec } from '#contracts/bundle.ts'
+import { hexOf } from '#contracts/bytes.ts'
 import type { Task } from '#contracts/task.ts'
 
 export interface TaskTemplate {

@@ -22,7 +22,8 @@ export function planTask(facts: ModelFacts, asked?: string): Task {
   if (asked === undefined) return tasks.find((task) => task !== 'tensor' && looksLike[task](facts)) ?? 'tensor'
   if (!isTask(asked)) throw badRequest(`task: "${asked}" is not one of ${tasks.join(', ')}.`, 'task')
   for (const path of needs[asked]) {
-    if (!facts.paths.includes(path)) throw badRequest(`task: ${asked} needs ${path}, which the model does not have.`, 'task')
+    if (!facts.paths.includes(path))
+      throw badRequest(`task: ${asked} needs ${path}, which the model does not have.`, 'task')
   }
   return asked
 }
@@ -60,7 +61,10 @@ function isImageClassifier({ config, graph }: ModelFacts): boolean {
   const labels = Object.keys((config.id2label ?? {}) as object).length
   const [output] = graph.outputs
   if (!input || others.length > 0 || !output || labels < 2) return false
-  return isPicture(input) && output.shape.slice(1).reduce<number>((n, size) => n * (typeof size === 'number' ? size : 1), 1) === labels
+  return (
+    isPicture(input) &&
+    output.shape.slice(1).reduce<number>((n, size) => n * (typeof size === 'number' ? size : 1), 1) === labels
+  )
 }
 
 function isPicture({ shape }: Field): boolean {

@@ -21,7 +21,9 @@ export function base64Of(bytes: Uint8Array): string {
 
 /** @throws {SyntaxError | DOMException} for text that is not base64. */
 export function bytesFromBase64(text: string): Uint8Array {
-  return native.fromBase64 ? native.fromBase64(text) : Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+  return native.fromBase64
+    ? native.fromBase64(text)
+    : Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
 }
 
 const hexDigits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

@@ -120,7 +120,11 @@ export function tooLarge(what: string, sizeBytes: number | undefined, limitBytes
 
 /** A known route or option that glim does not have; names it. */
 export function notBuilt(what: string): ServingError {
-  return new ServingError({ code: 'NOT_IMPLEMENTED', status: 501, message: `${what} is not built in this version of glim.` })
+  return new ServingError({
+    code: 'NOT_IMPLEMENTED',
+    status: 501,
+    message: `${what} is not built in this version of glim.`,
+  })
 }
 
 /** Capacity is used up for the moment; retry after the given time. */

@@ -20,6 +20,9 @@ interface Head {
   rest: unknown
 }
 
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
 export const frameContentType = 'application/x-glim-frame'
 
 /** Packs named tensors and any JSON value beside them. */
@@ -36,7 +39,7 @@ export function encodeFrame(tensors: NamedTensors, rest: unknown): Uint8Array {
   const heads: Record<string, TensorHead> = Object.create(null)
   for (const [name, tensor] of Object.entries(tensors)) heads[name] = headOf(tensor, place)
 
-  const head = new TextEncoder().encode(JSON.stringify({ tensors: heads, rest } satisfies Head))
+  const head = encoder.encode(JSON.stringify({ tensors: heads, rest } satisfies Head))
   const bodyAt = align(4 + head.byteLength)
   const frame = new Uint8Array(bodyAt + at)
   new DataView(frame.buffer).setUint32(0, head.byteLength, true)
@@ -55,7 +58,7 @@ export function decodeFrame(frame: Uint8Array): { tensors: NamedTensors; rest: u
   if (frame.byteLength < 4) throw badRequest('The frame is cut before its head.')
   const length = new DataView(frame.buffer, frame.byteOffset).getUint32(0, true)
   if (4 + length > frame.byteLength) throw badRequest('The frame is cut within its head.')
-  const head = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame.subarray(4, 4 + length))) as Head
+  const head = JSON.parse(decoder.decode(frame.subarray(4, 4 + length))) as Head
   const body = frame.subarray(align(4 + length))
 
   const tensors: Record<string, Tensor> = Object.create(null)

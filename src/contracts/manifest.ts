@@ -22,7 +22,10 @@ export const artifactPathSchema = z
   .string()
   .min(1)
   .max(limits.artifactPathLength)
-  .refine((path) => isPlainPath(path), 'expected a relative path without "..", "." or empty segments, backslashes or control characters')
+  .refine(
+    (path) => isPlainPath(path),
+    'expected a relative path without "..", "." or empty segments, backslashes or control characters',
+  )
 
 export const shardSchema = z.strictObject({
   digest: digestSchema,
@@ -46,16 +49,29 @@ export const manifestSchema = z
     const seen = new Set<string>()
     let shards = 0
     for (const [index, artifact] of manifest.artifacts.entries()) {
-      if (seen.has(artifact.path)) context.addIssue({ code: 'custom', path: ['artifacts', index, 'path'], message: `"${artifact.path}" is listed twice` })
+      if (seen.has(artifact.path))
+        context.addIssue({
+          code: 'custom',
+          path: ['artifacts', index, 'path'],
+          message: `"${artifact.path}" is listed twice`,
+        })
       seen.add(artifact.path)
       shards += artifact.shards.length
       const total = artifact.shards.reduce((sum, shard) => sum + shard.sizeBytes, 0)
       if (total !== artifact.sizeBytes) {
-        context.addIssue({ code: 'custom', path: ['artifacts', index, 'sizeBytes'], message: `${artifact.sizeBytes} does not equal the ${total} bytes of its shards` })
+        context.addIssue({
+          code: 'custom',
+          path: ['artifacts', index, 'sizeBytes'],
+          message: `${artifact.sizeBytes} does not equal the ${total} bytes of its shards`,
+        })
       }
     }
     if (shards > limits.shardsPerManifest) {
-      context.addIssue({ code: 'custom', path: ['artifacts'], message: `${shards} shards are more than the ${limits.shardsPerManifest} allowed` })
+      context.addIssue({
+        code: 'custom',
+        path: ['artifacts'],
+        message: `${shards} shards are more than the ${limits.shardsPerManifest} allowed`,
+      })
     }
   })
 
@@ -64,7 +80,11 @@ export type Artifact = z.infer<typeof artifactSchema>
 export type Manifest = z.infer<typeof manifestSchema>
 
 function isPlainPath(path: string): boolean {
-  return !path.includes('\\') && !hasControlCharacter(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  return (
+    !path.includes('\\') &&
+    !hasControlCharacter(path) &&
+    path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  )
 }
 
 function hasControlCharacter(text: string): boolean {

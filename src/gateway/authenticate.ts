@@ -3,11 +3,12 @@
  * constant time, so that timing tells nothing about stored hashes.
  */
 import { hexOf } from '#contracts/bytes.ts'
-import { badRequest, ServingError, unauthenticated } from '#contracts/errors.ts'
+import { badRequest, type ServingError, unauthenticated } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 import { adminGroup, everyoneGroup, type Principal, type TokenRecord } from '#contracts/registry.ts'
 
 const bucketDigits = 8
+const encoder = new TextEncoder()
 
 /** Tokens by the first digits of their hash. */
 export type TokenIndex = ReadonlyMap<string, readonly TokenRecord[]>
@@ -31,20 +32,22 @@ export function adminToken(hash: string): TokenRecord {
 export function bearerToken(headers: Headers): string {
   const authorization = headers.get('authorization')
   if (authorization !== null) {
-    if (authorization.length > limits.authorizationBytes) throw badRequest(`The Authorization header is longer than ${limits.authorizationBytes} bytes.`)
+    if (authorization.length > limits.authorizationBytes)
+      throw badRequest(`The Authorization header is longer than ${limits.authorizationBytes} bytes.`)
     const match = /^bearer +([^\s]+) *$/i.exec(authorization)
     if (!match) throw unauthenticated('The Authorization header must read "Bearer TOKEN".')
     return match[1]!
   }
   const key = headers.get('x-api-key')
   if (key === null || key === '') throw unauthenticated('A token is required: send "Authorization: Bearer TOKEN".')
-  if (key.length > limits.authorizationBytes) throw badRequest(`The x-api-key header is longer than ${limits.authorizationBytes} bytes.`)
+  if (key.length > limits.authorizationBytes)
+    throw badRequest(`The x-api-key header is longer than ${limits.authorizationBytes} bytes.`)
   return key
 }
 
 /** Lower-case hex SHA-256 of a token. */
 export async function hashToken(token: string): Promise<string> {
-  return hexOf(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))))
+  return hexOf(new Uint8Array(await crypto.subtle.digest('SHA-256', encoder.encode(token))))
 }
 
 /** @throws {ServingError} 401 for a token that is unknown, revoked or expired; the three are not told apart. */

@@ -15,15 +15,16 @@ export interface Table {
 export function inputsFromColumns(value: unknown, signature: Signature, path = 'inputs'): NamedTensors {
   if (!isRecord(value)) {
     const [only, ...others] = signature.inputs.filter((field) => field.optional !== true)
-    if (!only || others.length > 0) throw schema(path, `expected an object with ${listed(signature)}, got ${describe(value)}`)
-    return { [only.name]: fit(tensorFromJson(value, only.dtype, path), only, path) }
+    if (!only || others.length > 0)
+      throw schema(path, `expected an object with ${listed(signature)}, got ${describe(value)}`)
+    return { [only.name]: fitted(tensorFromJson(value, only.dtype, path), only, path) }
   }
   checkNames(Object.keys(value), signature, path)
   const inputs: Record<string, Tensor> = Object.create(null)
   for (const field of signature.inputs) {
     if (!Object.hasOwn(value, field.name)) continue
     const where = `${path}.${field.name}`
-    inputs[field.name] = fit(tensorFromJson(value[field.name], field.dtype, where), field, where)
+    inputs[field.name] = fitted(tensorFromJson(value[field.name], field.dtype, where), field, where)
   }
   checkRowCounts(inputs, signature, path)
   return inputs
@@ -32,7 +33,8 @@ export function inputsFromColumns(value: unknown, signature: Signature, path = '
 /** Row-wise: cells of a column are stacked along a new first axis; one-sized trailing axes are added where the graph has them. */
 export function inputsFromTable(table: Table, signature: Signature, path: string): NamedTensors {
   if (table.rows.length === 0) throw schema(path, 'expected at least one row, got none')
-  if (table.rows.length > limits.rows) throw schema(path, `${table.rows.length} rows are more than the ${limits.rows} allowed`)
+  if (table.rows.length > limits.rows)
+    throw schema(path, `${table.rows.length} rows are more than the ${limits.rows} allowed`)
   const matrix = matrixFrom(table, signature, path)
   if (matrix) return matrix
   checkNames(table.columns, signature, path)
@@ -42,7 +44,10 @@ export function inputsFromTable(table: Table, signature: Signature, path: string
     if (column < 0) continue
     const where = `${path}, column "${field.name}"`
     const cells = table.rows.map((row) => row[column])
-    inputs[field.name] = field.shape.length === 0 ? scalarFrom(cells, field, where) : fit(tensorFromJson(cells, field.dtype, where), field, where)
+    inputs[field.name] =
+      field.shape.length === 0
+        ? scalarFrom(cells, field, where)
+        : fitted(tensorFromJson(cells, field.dtype, where), field, where)
   }
   return inputs
 }
@@ -51,7 +56,8 @@ export function inputsFromTable(table: Table, signature: Signature, path: string
 export function tableFromInstances(instances: readonly unknown[], signature: Signature, path: string): Table {
   if (instances.length > 0 && !isRecord(instances[0])) {
     const [only, ...others] = signature.inputs.filter((field) => field.optional !== true)
-    if (!only || others.length > 0) throw schema(`${path}[0]`, `expected an object with ${listed(signature)}, got ${describe(instances[0])}`)
+    if (!only || others.length > 0)
+      throw schema(`${path}[0]`, `expected an object with ${listed(signature)}, got ${describe(instances[0])}`)
     return { columns: [only.name], rows: instances.map((instance) => [instance]) }
   }
   return tableFromRecords(instances, path)
@@ -80,7 +86,8 @@ export function checkParams(params: unknown, known: readonly Param[], path = 'pa
   for (const [name, value] of Object.entries(params)) {
     const param = known.find((candidate) => candidate.name === name)
     const names = known.map((candidate) => candidate.name).join(', ')
-    if (!param) throw badRequest(`${path}.${name}: the task has no such parameter; it has ${names || 'none'}.`, `${path}.${name}`)
+    if (!param)
+      throw badRequest(`${path}.${name}: the task has no such parameter; it has ${names || 'none'}.`, `${path}.${name}`)
     const problem = value === null ? undefined : problemWith(value, param)
     if (problem) throw badRequest(`${path}.${name}: expected ${problem}, got ${describe(value)}.`, `${path}.${name}`)
   }
@@ -99,12 +106,18 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** Gives a tensor the field's rank where only one-sized axes are in question, and checks every size. */
-export function fit(tensor: Tensor, field: Field, path: string): Tensor {
+export function fitted(tensor: Tensor, field: Field, path: string): Tensor {
   const shape = [...tensor.shape]
   if (isColumn(field) && shape.length === 0) shape.push(1)
   while (shape.length > 0 && shape.length < field.shape.length && field.shape[shape.length] === 1) shape.push(1)
-  const fits = shape.length === field.shape.length && shape.every((size, axis) => typeof field.shape[axis] !== 'number' || field.shape[axis] === size)
-  if (!fits) throw schema(path, `expected ${field.dtype} of shape [${field.shape.join(', ')}], got shape [${tensor.shape.join(', ')}]`)
+  const fits =
+    shape.length === field.shape.length &&
+    shape.every((size, axis) => typeof field.shape[axis] !== 'number' || field.shape[axis] === size)
+  if (!fits)
+    throw schema(
+      path,
+      `expected ${field.dtype} of shape [${field.shape.join(', ')}], got shape [${tensor.shape.join(', ')}]`,
+    )
   return { ...tensor, shape }
 }
 
@@ -116,15 +129,25 @@ function checkNames(names: readonly string[], signature: Signature, path: string
   const extra = names.find((name) => !signature.inputs.some((field) => field.name === name))
   if (extra !== undefined) throw schema(path, `unexpected column "${extra}"; expected ${listed(signature)}`)
   const missing = signature.inputs.find((field) => field.optional !== true && !names.includes(field.name))
-  if (missing) throw schema(path, `column "${missing.name}" (${missing.dtype}) is missing; got ${names.map((name) => `"${name}"`).join(', ') || 'no columns'}`)
+  if (missing)
+    throw schema(
+      path,
+      `column "${missing.name}" (${missing.dtype}) is missing; got ${names.map((name) => `"${name}"`).join(', ') || 'no columns'}`,
+    )
 }
 
 /** Columns of strings or pictures whose only axis has one name are rows of one request and must be equally many. */
 function checkRowCounts(inputs: NamedTensors, signature: Signature, path: string): void {
   const [first] = signature.inputs
-  const columns = signature.inputs.filter((field) => isColumn(field) && field.shape[0] === first?.shape[0] && inputs[field.name])
+  const columns = signature.inputs.filter(
+    (field) => isColumn(field) && field.shape[0] === first?.shape[0] && inputs[field.name],
+  )
   const counts = new Set(columns.map((field) => inputs[field.name]!.shape[0]))
-  if (counts.size > 1) throw schema(path, `columns ${columns.map((field) => `"${field.name}" (${inputs[field.name]!.shape[0]} rows)`).join(' and ')} differ in length`)
+  if (counts.size > 1)
+    throw schema(
+      path,
+      `columns ${columns.map((field) => `"${field.name}" (${inputs[field.name]!.shape[0]} rows)`).join(' and ')} differ in length`,
+    )
 }
 
 /** A data frame of plain numbers for a graph with one matrix input: each column is a feature, in the order given. */
@@ -132,25 +155,36 @@ function matrixFrom(table: Table, signature: Signature, path: string): NamedTens
   const [field, ...others] = signature.inputs
   if (!field || others.length > 0 || field.shape.length !== 2 || table.columns.includes(field.name)) return undefined
   if (!(numericDtypes as readonly string[]).includes(field.dtype) || table.columns.length < 2) return undefined
-  return { [field.name]: fit(tensorFromJson(table.rows, field.dtype, path), field, path) }
+  return { [field.name]: fitted(tensorFromJson(table.rows, field.dtype, path), field, path) }
 }
 
 /** A graph's scalar cannot differ by row. */
 function scalarFrom(cells: readonly unknown[], field: Field, path: string): Tensor {
-  if (cells.some((cell) => cell !== cells[0])) throw schema(path, 'expected the same value in every row, because the model takes one for the whole request')
-  return fit(tensorFromJson(cells[0], field.dtype, path), field, path)
+  if (cells.some((cell) => cell !== cells[0]))
+    throw schema(path, 'expected the same value in every row, because the model takes one for the whole request')
+  return fitted(tensorFromJson(cells[0], field.dtype, path), field, path)
 }
 
 function problemWith(value: unknown, param: Param): string | undefined {
   if (param.type === 'string') {
     const inList = param.values === undefined || param.values.includes(value as string)
-    return typeof value === 'string' && inList ? undefined : param.values ? `one of ${param.values.join(', ')}` : 'a string'
+    return typeof value === 'string' && inList
+      ? undefined
+      : param.values
+        ? `one of ${param.values.join(', ')}`
+        : 'a string'
   }
   if (param.type === 'boolean') return typeof value === 'boolean' ? undefined : 'true or false'
   const right = param.type === 'integer' ? Number.isInteger(value) : typeof value === 'number'
-  const inRange = right && (value as number) >= (param.minimum ?? Number.NEGATIVE_INFINITY) && (value as number) <= (param.maximum ?? Number.POSITIVE_INFINITY)
+  const inRange =
+    right &&
+    (value as number) >= (param.minimum ?? Number.NEGATIVE_INFINITY) &&
+    (value as number) <= (param.maximum ?? Number.POSITIVE_INFINITY)
   if (inRange) return undefined
   const kind = param.type === 'integer' ? 'an integer' : 'a number'
-  const range = [param.minimum === undefined ? '' : ` from ${param.minimum}`, param.maximum === undefined ? '' : ` up to ${param.maximum}`].join('')
+  const range = [
+    param.minimum === undefined ? '' : ` from ${param.minimum}`,
+    param.maximum === undefined ? '' : ` up to ${param.maximum}`,
+  ].join('')
   return kind + range
 }

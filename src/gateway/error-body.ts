@@ -10,7 +10,8 @@ export function errorResponse(error: unknown, dialect: Dialect, requestId: strin
   const shown = isServingError(error) ? error : internal(`The request failed inside glim (request ${requestId}).`)
   const headers = new Headers({ 'content-type': 'application/json', 'x-request-id': requestId })
   if (shown.status === 401) headers.set('www-authenticate', 'Bearer')
-  if (shown.retryable || shown.retryAfterSeconds !== undefined) headers.set('retry-after', String(shown.retryAfterSeconds ?? 1))
+  if (shown.retryable || shown.retryAfterSeconds !== undefined)
+    headers.set('retry-after', String(shown.retryAfterSeconds ?? 1))
   return new Response(JSON.stringify(errorBody(shown, dialect, requestId)), { status: shown.status, headers })
 }
 
@@ -18,7 +19,12 @@ function errorBody(error: ServingError, dialect: Dialect, requestId: string): un
   const { message, code } = error
   switch (dialect) {
     case 'native':
-      return { error_code: code, message, ...(error.modelTrace === undefined ? {} : { stack_trace: error.modelTrace }), ...details(error, requestId) }
+      return {
+        error_code: code,
+        message,
+        ...(error.modelTrace === undefined ? {} : { stack_trace: error.modelTrace }),
+        ...details(error, requestId),
+      }
     case 'openai':
       // Both bodies: OpenAI clients read `error`, clients of the native API read `error_code`.
       return {

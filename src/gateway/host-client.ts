@@ -15,7 +15,8 @@ const headers = new WeakMap<EndpointSpec, string>()
 export function hostClient(fetcher: Fetcher): Host {
   const asked = async (spec: EndpointSpec, path: string, init: RequestInit = { method: 'POST' }): Promise<Response> =>
     accepted(await fetcher.fetch(`http://host${path}`, { ...init, headers: { 'x-glim-spec': headerOf(spec) } }))
-  const sent = async (path: string, init: RequestInit): Promise<Response> => accepted(await fetcher.fetch(`http://host${path}`, init))
+  const sent = async (path: string, init: RequestInit): Promise<Response> =>
+    accepted(await fetcher.fetch(`http://host${path}`, init))
 
   return {
     async run(spec, { inputs, params, outputs }, signal) {
@@ -33,11 +34,19 @@ export function hostClient(fetcher: Fetcher): Host {
     douse: async (spec) => void (await asked(spec, '/douse')),
     state: async (spec) => (await asked(spec, '/state')).json(),
     logs: async (spec) => ((await (await asked(spec, '/logs')).json()) as { logs: string }).logs,
-    putBlob: async (digest, bytes) => void (await sent(`/blobs/${digest}`, { method: 'PUT', body: bytes as BufferSource as ArrayBuffer })),
+    putBlob: async (digest, bytes) =>
+      void (await sent(`/blobs/${digest}`, { method: 'PUT', body: bytes as BufferSource as ArrayBuffer })),
     missingBlobs: async (body) => (await sent('/blobs/missing', { method: 'POST', body: JSON.stringify(body) })).json(),
-    putManifest: async (manifest) => ((await (await sent('/manifests', { method: 'POST', body: JSON.stringify(manifest) })).json()) as { manifest: never }).manifest,
+    putManifest: async (manifest) =>
+      (
+        (await (await sent('/manifests', { method: 'POST', body: JSON.stringify(manifest) })).json()) as {
+          manifest: never
+        }
+      ).manifest,
     async artifact(manifest, path) {
-      const response = await fetcher.fetch(`http://host/artifacts?manifest=${manifest}&path=${encodeURIComponent(path)}`)
+      const response = await fetcher.fetch(
+        `http://host/artifacts?manifest=${manifest}&path=${encodeURIComponent(path)}`,
+      )
       return response.status === 404 ? null : (await accepted(response)).bytes()
     },
   }

@@ -2,7 +2,7 @@
  * Tensors in JSON: nested lists in and out, with stated forms for what JSON numbers cannot carry, so that nothing is rounded
  * silently.
  *
- *   float      a number, or "NaN", "Infinity", "-Infinity"
+ *   float      a number within the dtype's range, or "NaN", "Infinity", "-Infinity"
  *   int64      a number up to ±(2^53 − 1), or decimal digits in a string beyond
  *   bool       true or false; 0 and 1 are accepted
  *   string     a string
@@ -12,18 +12,29 @@ import { base64Of, bytesFromBase64 } from '#contracts/bytes.ts'
 import { badRequest, type ServingError } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 import type { Field } from '#contracts/signature.ts'
-import { elementCount, newValues, type NumericArray, type NumericDtype, type NumericTensor, type Tensor, tensorOf, valuesOf } from '#contracts/tensor.ts'
+import {
+  elementCount,
+  type NumericArray,
+  type NumericDtype,
+  type NumericTensor,
+  newValues,
+  type Tensor,
+  tensorOf,
+  valuesOf,
+} from '#contracts/tensor.ts'
 
 /** Reads a nested list as a tensor of the field's dtype. @throws {ServingError} 400 naming the element at fault. */
 export function tensorFromJson(value: unknown, dtype: Field['dtype'], path: string): Tensor {
   const shape = shapeOf(value, path)
   const length = elementCount(shape)
-  if (length > limits.tensorElements) throw schema(path, `${length} elements are more than the ${limits.tensorElements} allowed`)
+  if (length > limits.tensorElements)
+    throw schema(path, `${length} elements are more than the ${limits.tensorElements} allowed`)
   if (dtype === 'string') {
     const strings: string[] = []
     visit(value, shape, path, (element, _at, where) => {
       if (typeof element !== 'string') throw schema(where(), `expected a string, got ${describe(element)}`)
-      if (element.length > limits.textCharacters) throw schema(where(), `${element.length} characters are more than the ${limits.textCharacters} allowed`)
+      if (element.length > limits.textCharacters)
+        throw schema(where(), `${element.length} characters are more than the ${limits.textCharacters} allowed`)
       strings.push(element)
     })
     return { dtype, shape, strings }
@@ -55,7 +66,8 @@ export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return `a list of ${value.length}`
   if (typeof value === 'number' || typeof value === 'boolean') return `the ${typeof value} ${value}`
-  if (typeof value === 'string') return `the string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`
+  if (typeof value === 'string')
+    return `the string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`
   return typeof value === 'object' ? 'an object' : typeof value
 }
 
@@ -72,7 +84,8 @@ function shapeOf(value: unknown, path: string): number[] {
   let inner = value
   while (Array.isArray(inner)) {
     shape.push(inner.length)
-    if (shape.length > limits.tensorRank) throw schema(path, `nests deeper than the ${limits.tensorRank} dimensions allowed`)
+    if (shape.length > limits.tensorRank)
+      throw schema(path, `nests deeper than the ${limits.tensorRank} dimensions allowed`)
     inner = inner[0]
   }
   return shape
@@ -84,11 +97,14 @@ function visit(value: unknown, shape: readonly number[], path: string, each: Vis
   const where = () => path + index.map((position) => `[${position}]`).join('')
   const walk = (inner: unknown, axis: number): void => {
     if (axis === shape.length) {
-      if (Array.isArray(inner)) throw schema(where(), `expected one value, got ${describe(inner)}: the lists are ragged`)
-      return each(inner, at++, where)
+      if (Array.isArray(inner))
+        throw schema(where(), `expected one value, got ${describe(inner)}: the lists are ragged`)
+      each(inner, at++, where)
+      return
     }
     if (!Array.isArray(inner)) throw schema(where(), `expected a list of ${shape[axis]}, got ${describe(inner)}`)
-    if (inner.length !== shape[axis]) throw schema(where(), `expected a list of ${shape[axis]}, got a list of ${inner.length}: the lists are ragged`)
+    if (inner.length !== shape[axis])
+      throw schema(where(), `expected a list of ${shape[axis]}, got a list of ${inner.length}: the lists are ragged`)
     for (let position = 0; position < inner.length; position++) {
       index[axis] = position
       walk(inner[position], axis + 1)
@@ -98,7 +114,11 @@ function visit(value: unknown, shape: readonly number[], path: string, each: Vis
   walk(value, 0)
 }
 
-const nonFinite: Readonly<Record<string, number>> = { NaN: Number.NaN, Infinity: Number.POSITIVE_INFINITY, '-Infinity': Number.NEGATIVE_INFINITY }
+const nonFinite: Readonly<Record<string, number>> = {
+  NaN: Number.NaN,
+  Infinity: Number.POSITIVE_INFINITY,
+  '-Infinity': Number.NEGATIVE_INFINITY,
+}
 
 const ranges = {
   uint8: [0, 255],
@@ -112,18 +132,10 @@ const ranges = {
 function writer(dtype: NumericDtype, values: NumericArray): Visitor {
   switch (dtype) {
     case 'float32':
-    case 'float64': {
-      const target = values as Float32Array | Float64Array
-      return (element, at, where) => {
-        target[at] = floatFromJson(element, dtype, where)
-      }
-    }
-    case 'float16': {
-      const target = new Float16Array(values.buffer as ArrayBuffer)
-      return (element, at, where) => {
-        target[at] = floatFromJson(element, dtype, where)
-      }
-    }
+    case 'float64':
+      return floatWriter(dtype, values as Float32Array | Float64Array)
+    case 'float16':
+      return floatWriter(dtype, new Float16Array(values.buffer as ArrayBuffer))
     case 'int64':
     case 'uint64': {
       const target = values as BigInt64Array | BigUint64Array
@@ -134,7 +146,8 @@ function writer(dtype: NumericDtype, values: NumericArray): Visitor {
     case 'bool': {
       const target = values as Uint8Array
       return (element, at, where) => {
-        if (element !== true && element !== false && element !== 0 && element !== 1) throw schema(where(), `expected true or false, got ${describe(element)}`)
+        if (element !== true && element !== false && element !== 0 && element !== 1)
+          throw schema(where(), `expected true or false, got ${describe(element)}`)
         target[at] = Number(element)
       }
     }
@@ -142,10 +155,22 @@ function writer(dtype: NumericDtype, values: NumericArray): Visitor {
       const target = values as Int32Array
       const [least, most] = ranges[dtype]
       return (element, at, where) => {
-        if (!Number.isInteger(element)) throw schema(where(), `expected an integer (${dtype}), got ${describe(element)}`)
-        if ((element as number) < least || (element as number) > most) throw schema(where(), `${element} is outside ${dtype}'s range ${least} to ${most}`)
+        if (!Number.isInteger(element))
+          throw schema(where(), `expected an integer (${dtype}), got ${describe(element)}`)
+        if ((element as number) < least || (element as number) > most)
+          throw schema(where(), `${element} is outside ${dtype}'s range ${least} to ${most}`)
         target[at] = element as number
       }
+    }
+  }
+}
+
+function floatWriter(dtype: NumericDtype, target: Float16Array | Float32Array | Float64Array): Visitor {
+  return (element, at, where) => {
+    target[at] = floatFromJson(element, dtype, where)
+    // A number too large for the dtype, or for JSON, would go on as an infinity that nobody sent.
+    if (typeof element === 'number' && !Number.isFinite(target[at])) {
+      throw schema(where(), `the number is outside ${dtype}'s range; an infinity is sent as "Infinity" or "-Infinity"`)
     }
   }
 }
@@ -159,8 +184,10 @@ function floatFromJson(element: unknown, dtype: NumericDtype, where: () => strin
 
 function bigintFromJson(element: unknown, dtype: 'int64' | 'uint64', where: () => string): bigint {
   const isDigits = typeof element === 'string' && /^-?\d{1,20}$/.test(element)
-  if (!isDigits && !Number.isInteger(element)) throw schema(where(), `expected an integer (${dtype}), got ${describe(element)}`)
-  if (!isDigits && !Number.isSafeInteger(element)) throw schema(where(), `${element} is beyond 2^53 − 1; send it as a string of digits`)
+  if (!isDigits && !Number.isInteger(element))
+    throw schema(where(), `expected an integer (${dtype}), got ${describe(element)}`)
+  if (!isDigits && !Number.isSafeInteger(element))
+    throw schema(where(), `${element} is beyond 2^53 − 1; send it as a string of digits`)
   const value = BigInt(element as string | number)
   const fits = dtype === 'int64' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)
   if (fits !== value) throw schema(where(), `${value} is outside the range of ${dtype}`)
@@ -169,9 +196,11 @@ function bigintFromJson(element: unknown, dtype: 'int64' | 'uint64', where: () =
 
 function bytesFromJson(element: unknown, where: () => string): Uint8Array {
   const inner = typeof element === 'object' && element !== null && 'b64' in element ? element.b64 : element
-  if (typeof inner !== 'string') throw schema(where(), `expected base64 text, a data URL or {"b64": …}, got ${describe(element)}`)
+  if (typeof inner !== 'string')
+    throw schema(where(), `expected base64 text, a data URL or {"b64": …}, got ${describe(element)}`)
   const text = inner.startsWith('data:') ? inner.slice(inner.indexOf(',') + 1) : inner
-  if (inner.startsWith('data:') && !/^data:[^,]*;base64,/.test(inner)) throw schema(where(), 'the data URL is not base64 ("data:TYPE;base64,…")')
+  if (inner.startsWith('data:') && !/^data:[^,]*;base64,/.test(inner))
+    throw schema(where(), 'the data URL is not base64 ("data:TYPE;base64,…")')
   try {
     return bytesFromBase64(text)
   } catch {
@@ -189,7 +218,9 @@ function numbersToJson(tensor: NumericTensor): unknown[] {
       return Array.from(new Float16Array(values.buffer as ArrayBuffer, values.byteOffset, values.length), floatToJson)
     case 'int64':
     case 'uint64':
-      return Array.from(values as BigInt64Array, (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : value.toString()))
+      return Array.from(values as BigInt64Array, (value) =>
+        Number.isSafeInteger(Number(value)) ? Number(value) : value.toString(),
+      )
     case 'bool':
       return Array.from(values as Uint8Array, (value) => value !== 0)
     default:
@@ -208,4 +239,3 @@ function nest(elements: unknown[], shape: readonly number[]): unknown {
   const stride = elementCount(inner)
   return Array.from({ length: size }, (_, row) => nest(elements.slice(row * stride, (row + 1) * stride), inner))
 }
-

@@ -46,7 +46,15 @@ function operation(entity: ServedEntity, version: ModelVersion): unknown {
     responses: {
       '200': {
         description: 'Predictions.',
-        content: { 'application/json': { schema: { type: 'object', properties: { predictions: predictionsSchema(version) }, required: ['predictions'] } } },
+        content: {
+          'application/json': {
+            schema: {
+              type: 'object',
+              properties: { predictions: predictionsSchema(version) },
+              required: ['predictions'],
+            },
+          },
+        },
       },
     },
   }
@@ -81,7 +89,11 @@ function objectOf(fields: readonly Field[], schemaOf: (field: Field) => unknown)
 function valueSchema(field: Field, task: Task, as: 'row' | 'column'): unknown {
   const axes = as === 'row' ? field.shape.slice(1) : field.shape
   return axes.reduceRight<unknown>(
-    (items, size) => ({ type: 'array', items, ...(typeof size === 'number' ? { minItems: size, maxItems: size } : {}) }),
+    (items, size) => ({
+      type: 'array',
+      items,
+      ...(typeof size === 'number' ? { minItems: size, maxItems: size } : {}),
+    }),
     elementSchema(field, task),
   )
 }
@@ -91,7 +103,11 @@ function elementSchema(field: Field, task: Task): unknown {
     case 'string':
       return { type: 'string' }
     case 'binary':
-      return { type: 'string', contentEncoding: 'base64', description: task === 'image-classification' ? 'A PNG or JPEG picture.' : 'Bytes.' }
+      return {
+        type: 'string',
+        contentEncoding: 'base64',
+        description: task === 'image-classification' ? 'A PNG or JPEG picture.' : 'Bytes.',
+      }
     case 'bool':
       return { type: 'boolean' }
     case 'float16':
@@ -110,7 +126,13 @@ function paramsSchema(params: readonly Param[]): unknown {
     properties: Object.fromEntries(
       params.map(({ name, type, minimum, maximum, values, description }) => [
         name,
-        { type, description, ...(minimum === undefined ? {} : { minimum }), ...(maximum === undefined ? {} : { maximum }), ...(values ? { enum: values } : {}) },
+        {
+          type,
+          description,
+          ...(minimum === undefined ? {} : { minimum }),
+          ...(maximum === undefined ? {} : { maximum }),
+          ...(values ? { enum: values } : {}),
+        },
       ]),
     ),
     additionalProperties: false,
@@ -119,7 +141,12 @@ function paramsSchema(params: readonly Param[]): unknown {
 
 function predictionsSchema({ signature, task }: ModelVersion): unknown {
   if (task === 'tensor') return objectOf(signature.outputs, (field) => valueSchema(field, task, 'column'))
-  if (task === 'feature-extraction') return { type: 'array', items: { type: 'array', items: { type: 'number', format: 'float' } } }
-  const label = { type: 'object', properties: { label: { type: 'string' }, score: { type: 'number' } }, required: ['label', 'score'] }
+  if (task === 'feature-extraction')
+    return { type: 'array', items: { type: 'array', items: { type: 'number', format: 'float' } } }
+  const label = {
+    type: 'object',
+    properties: { label: { type: 'string' }, score: { type: 'number' } },
+    required: ['label', 'score'],
+  }
   return { type: 'array', items: { type: 'array', items: label } }
 }

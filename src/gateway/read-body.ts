@@ -7,12 +7,16 @@ export type BodyFormat = 'json' | 'csv'
 /** Bodies shorter than this cannot nest deeply enough to hurt the parser. */
 const depthCheckBytes = 16 * 1024
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** @throws {ServingError} 415 for a type, parameter or charset that is not accepted. */
 export function bodyFormat(contentType: string | null, accepted: readonly BodyFormat[]): BodyFormat {
   const [type = '', ...parameters] = (contentType ?? '').split(';').map((part) => part.trim().toLowerCase())
   const format = type === 'application/json' ? 'json' : type === 'text/csv' ? 'csv' : undefined
   if (!format || !accepted.includes(format)) {
-    throw unsupportedType(`Content-Type ${contentType === null ? 'is missing' : `"${contentType}" is not accepted`}; send application/json${accepted.includes('csv') ? ' or text/csv' : ''}.`)
+    throw unsupportedType(
+      `Content-Type ${contentType === null ? 'is missing' : `"${contentType}" is not accepted`}; send application/json${accepted.includes('csv') ? ' or text/csv' : ''}.`,
+    )
   }
   for (const parameter of parameters) {
     if (!/^charset=("utf-8"|utf-8|utf8|"utf8")$/.test(parameter)) {
@@ -49,7 +53,7 @@ export async function readBytes(request: Request, limitBytes: number, what = 'A 
 /** @throws {ServingError} 400 for bytes that are not UTF-8. */
 export function decodeText(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return utf8.decode(bytes)
   } catch {
     throw badRequest('The body is not valid UTF-8.')
   }
@@ -79,7 +83,8 @@ function checkDepth(bytes: Uint8Array): void {
       else if (byte === quote) quoted = false
     } else if (byte === quote) quoted = true
     else if (byte === openList || byte === openObject) {
-      if (++depth > limits.jsonDepth) throw badRequest(`The JSON nests deeper than ${limits.jsonDepth} levels (at byte ${at}).`)
+      if (++depth > limits.jsonDepth)
+        throw badRequest(`The JSON nests deeper than ${limits.jsonDepth} levels (at byte ${at}).`)
     } else if (byte === closeList || byte === closeObject) depth--
   }
 }

@@ -44,7 +44,8 @@ export function registryViewSource({ newerThan, fixedTokens, now }: RegistryView
     const changesBefore = changes
     try {
       const snapshot = await newerThan(view?.revision ?? -1)
-      if (snapshot) view = indexSnapshot(snapshot, fixedTokens)
+      // A slow check may end after a later one, whose snapshot is then the newer.
+      if (snapshot && snapshot.revision > (view?.revision ?? -1)) view = indexSnapshot(snapshot, fixedTokens)
       // A change made while the check ran may have been missed by it.
       if (changes === changesBefore) checkedMs = startedMs
       return view!

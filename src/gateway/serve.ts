@@ -1,12 +1,11 @@
 /**
  * One invocation from an authorised request to a settled reply, in its fixed order: choose the entity, translate the body,
- * run under the deadline, record. Whatever happens, exactly one row is recorded.
+ * run, record. The execution limit is the host's, which ends what runs too long. Whatever happens, exactly one row is recorded.
  */
 import type { EndpointSpec } from '#contracts/bundle.ts'
-import { deadlineExceeded, doesNotExist, isServingError, ServingError, unavailable } from '#contracts/errors.ts'
+import { doesNotExist, isServingError, ServingError, unavailable } from '#contracts/errors.ts'
 import type { Host } from '#contracts/host.ts'
 import type { InvocationReply, InvocationRequest } from '#contracts/invocation.ts'
-import { limits } from '#contracts/limits.ts'
 import type { Endpoint, ModelVersion, Principal, ServedEntity } from '#contracts/registry.ts'
 import type { UsageSink } from '#contracts/usage.ts'
 
@@ -49,14 +48,16 @@ export async function serve(invocation: Invocation, options: ServeOptions): Prom
     requireReady(endpoint)
     entity = options.choose(endpoint)
     version = options.versionOf(entity)
-    if (!version) throw unavailable(`The model version ${entity.entityName}/${entity.entityVersion} is being registered.`, 1)
+    if (!version)
+      throw unavailable(`The model version ${entity.entityName}/${entity.entityVersion} is being registered.`, 1)
     const request = invocation.translate(version)
     const spec = options.specOf(endpoint, entity, version)
-    reply = await withDeadline((signal) => options.host.run(spec, request, signal), invocation.signal)
+    reply = await options.host.run(spec, request, invocation.signal)
     return { entity, version, reply }
   } catch (error) {
-    status = isServingError(error) ? error.status : 500
-    throw error
+    const failure = invocation.signal.aborted ? callerGone() : error
+    status = isServingError(failure) ? failure.status : 500
+    throw failure
   } finally {
     options.sink.record({
       requestId: invocation.requestId,
@@ -77,24 +78,14 @@ export async function serve(invocation: Invocation, options: ServeOptions): Prom
   }
 }
 
-function requireReady(endpoint: Endpoint): void {
+/** @throws {ServingError} 503 while the endpoint's first configuration comes up, 404 where it has none that answers. */
+export function requireReady(endpoint: Endpoint): void {
   if (endpoint.active) return
   if (endpoint.configUpdate === 'IN_PROGRESS') throw unavailable(`Serving endpoint ${endpoint.name} is coming up.`, 1)
   const why = endpoint.pending ? 'its deployment failed' : 'it has no served entities'
   throw doesNotExist(`Serving endpoint ${endpoint.name} cannot answer: ${why}.`)
 }
 
-/** The work ends when the caller goes away or the execution limit passes, whichever is first. */
-async function withDeadline<T>(work: (signal: AbortSignal) => Promise<T>, caller: AbortSignal): Promise<T> {
-  const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), limits.executionMs)
-  try {
-    return await work(AbortSignal.any([caller, deadline.signal]))
-  } catch (error) {
-    if (deadline.signal.aborted) throw deadlineExceeded(limits.executionMs)
-    if (caller.aborted) throw new ServingError({ code: 'CANCELLED', status: 499, message: 'The caller went away.' })
-    throw error
-  } finally {
-    clearTimeout(timer)
-  }
+function callerGone(): ServingError {
+  return new ServingError({ code: 'CANCELLED', status: 499, message: 'The caller went away.' })
 }

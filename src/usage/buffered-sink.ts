@@ -23,14 +23,19 @@ export function newBuffer(): Buffer {
 }
 
 /** One request's view of the buffer: whoever finds no flush under way starts one and stays alive for it. */
-export function bufferedSink(buffer: Buffer, { write, waitUntil, delayMs = 100, mostRows = 4_096 }: BufferedSinkOptions): UsageSink {
+export function bufferedSink(
+  buffer: Buffer,
+  { write, waitUntil, delayMs = 100, mostRows = 4_096 }: BufferedSinkOptions,
+): UsageSink {
   async function flush(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, delayMs))
     const rows = buffer.rows
     buffer.rows = []
     buffer.flushing = false
     // A log that cannot be written must not fail the requests it describes.
-    await write(rows).catch((error: unknown) => console.error(`${rows.length} invocation rows were not written: ${error}`))
+    await write(rows).catch((error: unknown) =>
+      console.error(`${rows.length} invocation rows were not written: ${error}`),
+    )
   }
 
   return {

@@ -33,7 +33,9 @@ export function metricsText({ rows, perEndpoint, concurrent = {} }: MetricsOptio
     ...gauge('request_5xx_count_total', 'Requests answered 5xx in the last minute.', (group) => countOf(group, 500)),
     '# HELP provisioned_concurrent_requests_total Requests under way.',
     '# TYPE provisioned_concurrent_requests_total gauge',
-    ...Object.entries(concurrent).map(([entity, count]) => `provisioned_concurrent_requests_total{served_entity="${escapeLabel(entity)}"} ${count}`),
+    ...Object.entries(concurrent).map(
+      ([entity, count]) => `provisioned_concurrent_requests_total{served_entity="${escapeLabel(entity)}"} ${count}`,
+    ),
     ...histogram('request_latency_ms', 'Time from request to reply.', (row) => row.durationMs),
     ...histogram('model_prediction_latency_ms', 'Time inside the engine.', (row) => row.runMs),
     ...histogram('model_load_latency_ms', 'Time spent loading the model for a request.', (row) => row.loadMs),
@@ -42,7 +44,11 @@ export function metricsText({ rows, perEndpoint, concurrent = {} }: MetricsOptio
 }
 
 function labelsOf(row: InvocationRow, perEndpoint: boolean): string {
-  const labels = { ...(perEndpoint ? { endpoint: row.endpoint } : {}), served_entity: row.entity ?? '', model: row.model ?? '' }
+  const labels = {
+    ...(perEndpoint ? { endpoint: row.endpoint } : {}),
+    served_entity: row.entity ?? '',
+    model: row.model ?? '',
+  }
   return Object.entries(labels)
     .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
     .join(',')
@@ -57,7 +63,14 @@ function countOf(rows: readonly InvocationRow[], from: number): number {
 }
 
 function histogramLines(name: string, labels: string, values: readonly number[]): string[] {
-  const counts = bucketsMs.map((bound) => `${name}_bucket{${labels},le="${bound}"} ${values.filter((value) => value <= bound).length}`)
+  const counts = bucketsMs.map(
+    (bound) => `${name}_bucket{${labels},le="${bound}"} ${values.filter((value) => value <= bound).length}`,
+  )
   const sum = values.reduce((total, value) => total + value, 0)
-  return [...counts, `${name}_bucket{${labels},le="+Inf"} ${values.length}`, `${name}_sum{${labels}} ${sum}`, `${name}_count{${labels}} ${values.length}`]
+  return [
+    ...counts,
+    `${name}_bucket{${labels},le="+Inf"} ${values.length}`,
+    `${name}_sum{${labels}} ${sum}`,
+    `${name}_count{${labels}} ${values.length}`,
+  ]
 }

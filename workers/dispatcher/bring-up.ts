@@ -12,7 +12,10 @@ export interface BringUpOptions {
 }
 
 /** Resolves when the registry knows how it went; never rejects. */
-export async function bringUp(deployment: PendingDeployment, { registry, host, idleMs }: BringUpOptions): Promise<void> {
+export async function bringUp(
+  deployment: PendingDeployment,
+  { registry, host, idleMs }: BringUpOptions,
+): Promise<void> {
   const { endpointId, configVersion, entity, model } = deployment
   const log = (text: string) => registry.appendBuildLog(endpointId, configVersion, entity.name, text)
   try {

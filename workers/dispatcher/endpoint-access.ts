@@ -9,7 +9,11 @@ export function endpointFor(call: Call, name: string, needed: PermissionLevel): 
   const endpoint = call.view.endpoints.get(name)
   if (!endpoint) {
     const invoking = needed === 'CAN_QUERY'
-    throw doesNotExist(invoking ? `The given endpoint does not exist, please retry after checking the specified model and version deployment exists: ${name}.` : `Serving endpoint with name ${name} not found`)
+    throw doesNotExist(
+      invoking
+        ? `The given endpoint does not exist, please retry after checking the specified model and version deployment exists: ${name}.`
+        : `Serving endpoint with name ${name} not found`,
+    )
   }
   requireLevel(call, endpoint, needed)
   return endpoint
@@ -18,5 +22,7 @@ export function endpointFor(call: Call, name: string, needed: PermissionLevel): 
 export function requireLevel({ principal }: Call, endpoint: Endpoint, needed: PermissionLevel): void {
   const has = permissionOf(endpoint, principal)
   if (permits(has, needed)) return
-  throw permissionDenied(`${principal.name} needs ${needed} on serving endpoint ${endpoint.name} and has ${has ?? 'no permission'}.`)
+  throw permissionDenied(
+    `${principal.name} needs ${needed} on serving endpoint ${endpoint.name} and has ${has ?? 'no permission'}.`,
+  )
 }

@@ -20,7 +20,9 @@ export interface DispatcherEnv {
 
 /** An object's methods as they look from another isolate. */
 export type Remote<T> = {
-  [Name in keyof T as T[Name] extends (...args: never[]) => unknown ? Name : never]: T[Name] extends (...args: infer Args) => infer Result
+  [Name in keyof T as T[Name] extends (...args: never[]) => unknown ? Name : never]: T[Name] extends (
+    ...args: infer Args
+  ) => infer Result
     ? (...args: Args) => Promise<Awaited<Result>>
     : never
 }

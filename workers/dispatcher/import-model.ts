@@ -21,6 +21,12 @@ import { tensorToJson } from '#src/gateway/json-tensor.ts'
 import { parseJson } from '#src/gateway/read-body.ts'
 import type { Call } from './call.ts'
 
+/** Examples beyond these are not kept as JSON; the model is still run on them. */
+const mostExampleElements = 4_096
+const mostExampleCharacters = 256 * 1024
+/** Options travel with every request to the host. */
+const mostOptionCharacters = 8 * 1024
+
 export const importSchema = z.object({
   name: z.string().min(1).max(limits.modelNameLength),
   version: z.union([z.string(), z.number().int().transform(String)]).optional(),
@@ -29,16 +35,19 @@ export const importSchema = z.object({
   dtype: z.string().optional(),
   file: z.string().optional(),
   /** Task options, such as an embedder's pooling. */
-  options: z.record(z.string(), z.unknown()).optional(),
+  options: z
+    .record(z.string(), z.unknown())
+    .refine(
+      (options) => JSON.stringify(options).length <= mostOptionCharacters,
+      `expected at most ${mostOptionCharacters} characters of JSON`,
+    )
+    .optional(),
   input_example: z.unknown().optional(),
   source: z.string().max(4_096).optional(),
   comment: z.string().max(4_096).optional(),
 })
 
 export type ImportBody = z.infer<typeof importSchema>
-
-/** Examples beyond this are not kept as JSON; the model is still run on them. */
-const mostExampleElements = 4_096
 
 /** @throws {ServingError} 400 with the reason where the model cannot be served. */
 export async function importModel(body: ImportBody, { services, principal, requestId }: Call): Promise<ModelVersion> {
@@ -47,8 +56,16 @@ export async function importModel(body: ImportBody, { services, principal, reque
   const paths = body.manifest.artifacts.map((artifact) => artifact.path)
   const graph = chooseGraph(paths, body)
   const options = body.options ?? {}
-  const specFor = (task: Task): EndpointSpec => ({ manifest, task, graph, options, owner: `import/${requestId}`, idleMs: 60_000 })
-  const readJson = async (path: string) => (paths.includes(path) ? jsonArtifact(await host.artifact(manifest, path), path) : undefined)
+  const specFor = (task: Task): EndpointSpec => ({
+    manifest,
+    task,
+    graph,
+    options,
+    owner: `import/${requestId}`,
+    idleMs: 60_000,
+  })
+  const readJson = async (path: string) =>
+    paths.includes(path) ? jsonArtifact(await host.artifact(manifest, path), path) : undefined
 
   const asGraph = specFor('tensor')
   const used: EndpointSpec[] = [asGraph]
@@ -60,7 +77,10 @@ export async function importModel(body: ImportBody, { services, principal, reque
     used.push(spec)
     const { signature } = task === 'tensor' ? described : await host.describe(spec)
     const given = body.input_example ?? (await readJson('input_example.json'))
-    const inputExample = await answeredExample(given ?? exampleBody(task), signature, { task, run: (request) => host.run(spec, request) })
+    const inputExample = await answeredExample(given ?? exampleBody(task), signature, {
+      task,
+      run: (request) => host.run(spec, request),
+    })
     const { heapBytes } = await host.describe(spec)
     return await registry.registerVersion({
       name: body.name,
@@ -93,7 +113,7 @@ async function answeredExample(body: unknown, signature: Signature, { task, run 
     await run(nativeRequest(body, { task, signature } as ModelVersion)).catch((error: unknown) => {
       throw badRequest(`The model did not answer its input example: ${messageOf(error)}`, 'input_example')
     })
-    return body
+    return JSON.stringify(body).length > mostExampleCharacters ? null : body
   }
   let refusal: unknown
   for (const inputs of exampleTensors(signature)) {
@@ -101,13 +121,18 @@ async function answeredExample(body: unknown, signature: Signature, { task, run 
       await run({ inputs, params: {} })
       const elements = Object.values(inputs).reduce((total, tensor) => total + elementCount(tensor.shape), 0)
       if (elements > mostExampleElements) return null
-      return { inputs: Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, tensorToJson(tensor)])) }
+      return {
+        inputs: Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, tensorToJson(tensor)])),
+      }
     } catch (error) {
       if (!isServingError(error) || error.status >= 500) throw error
       refusal ??= error
     }
   }
-  throw badRequest(`The model loads but answered none of the generated inputs (${messageOf(refusal)}). Give an input that it answers: --example FILE, or input_example in the request.`, 'input_example')
+  throw badRequest(
+    `The model loads but answered none of the generated inputs (${messageOf(refusal)}). Give an input that it answers: --example FILE, or input_example in the request.`,
+    'input_example',
+  )
 }
 
 function jsonArtifact(bytes: Uint8Array | null, path: string): unknown {
@@ -122,4 +147,3 @@ function jsonArtifact(bytes: Uint8Array | null, path: string): unknown {
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
-

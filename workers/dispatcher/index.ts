@@ -4,10 +4,10 @@ import { badRequest, doesNotExist, ServingError } from '#contracts/errors.ts'
 import { bearerToken, hashToken, principalOf } from '#src/gateway/authenticate.ts'
 import { type Dialect, errorResponse } from '#src/gateway/error-body.ts'
 import type { PublicCall, Route } from './call.ts'
+import type { DispatcherEnv } from './env.ts'
 import { requireLocal } from './require-local.ts'
 import { routes } from './routes.ts'
 import { type Services, servicesOf } from './services.ts'
-import type { DispatcherEnv } from './env.ts'
 
 export { InvocationLogObject } from './invocation-log-object.ts'
 export { RegistryObject } from './registry-object.ts'
@@ -40,8 +40,18 @@ export default {
 
 async function answer(route: Route, request: IRequest, { url, requestId, services }: Arrival): Promise<Response> {
   try {
-    const call: PublicCall = { request: request as unknown as Request, url, requestId, params: decoded(request.params), services, view: await services.views.current() }
-    const response = route.access === 'public' ? await route.handle(call) : await route.handle({ ...call, principal: await authenticate(call) })
+    const call: PublicCall = {
+      request: request as unknown as Request,
+      url,
+      requestId,
+      params: decoded(request.params),
+      services,
+      view: await services.views.current(),
+    }
+    const response =
+      route.access === 'public'
+        ? await route.handle(call)
+        : await route.handle({ ...call, principal: await authenticate(call) })
     response.headers.set('x-request-id', requestId)
     return response
   } catch (error) {
@@ -54,7 +64,8 @@ async function authenticate({ request, view }: PublicCall) {
 }
 
 function failed(error: unknown, dialect: Dialect, requestId: string): Response {
-  if (!(error instanceof ServingError)) console.error(`request ${requestId}: ${error instanceof Error ? error.stack : error}`)
+  if (!(error instanceof ServingError))
+    console.error(`request ${requestId}: ${error instanceof Error ? error.stack : error}`)
   return errorResponse(error, dialect, requestId)
 }
 
@@ -62,10 +73,18 @@ function failed(error: unknown, dialect: Dialect, requestId: string): Response {
 function noRoute({ method }: Request, { pathname }: URL, requestId: string): Response {
   const allowed = routes.filter((route) => pattern(route.path).test(pathname)).map((route) => route.method)
   if (allowed.length === 0) {
-    return errorResponse(new ServingError({ ...doesNotExist(`No route ${method} ${pathname}.`).toJSON(), code: 'ENDPOINT_NOT_FOUND' }), dialectOf(pathname), requestId)
+    return errorResponse(
+      new ServingError({ ...doesNotExist(`No route ${method} ${pathname}.`).toJSON(), code: 'ENDPOINT_NOT_FOUND' }),
+      dialectOf(pathname),
+      requestId,
+    )
   }
   const message = `${pathname} takes ${allowed.join(', ')}, not ${method}.`
-  const response = errorResponse(new ServingError({ code: 'BAD_REQUEST', status: 405, message }), dialectOf(pathname), requestId)
+  const response = errorResponse(
+    new ServingError({ code: 'BAD_REQUEST', status: 405, message }),
+    dialectOf(pathname),
+    requestId,
+  )
   response.headers.set('allow', allowed.join(', '))
   return response
 }
@@ -74,15 +93,20 @@ function pattern(path: string): RegExp {
   return new RegExp(`^${path.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}/*$`)
 }
 
+/** The dialect of the path's route; of an unknown path, the dialect that it resembles. */
 function dialectOf(pathname: string): Dialect {
+  const route = routes.find(({ path }) => pattern(path).test(pathname))
+  if (route) return route.dialect
   if (pathname.startsWith('/v1/messages')) return 'anthropic'
-  if (pathname.startsWith('/v1/')) return 'openai'
-  return pathname.startsWith('/v2') ? 'open-inference' : 'native'
+  if (/^\/v1(\/|$)/.test(pathname)) return 'openai'
+  return /^\/v2(\/|$)/.test(pathname) ? 'open-inference' : 'native'
 }
 
 function decoded(params: Record<string, string>): Record<string, string> {
   try {
-    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]))
+    return Object.fromEntries(
+      Object.entries(params).map(([name, value]) => [name, value.includes('%') ? decodeURIComponent(value) : value]),
+    )
   } catch {
     throw badRequest('The path is not valid percent-encoded UTF-8.')
   }

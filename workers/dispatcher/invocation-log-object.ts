@@ -4,27 +4,34 @@ import type { InvocationRow } from '#contracts/usage.ts'
 import type { DispatcherEnv } from './env.ts'
 
 const keepMs = 14 * 24 * 3600 * 1000
-const sweepEveryRows = 1_000
+const sweepEveryBatches = 1_000
 
-const columns = [
-  'request_id',
-  'client_request_id',
-  'endpoint_id',
-  'endpoint',
-  'entity',
-  'model',
-  'requester',
-  'started_ms',
-  'duration_ms',
-  'status',
-  'prompt_tokens',
-  'completion_tokens',
-  'run_ms',
-  'load_ms',
-] as const
+/** Column, and the field of an `InvocationRow` that it holds. */
+const columns = {
+  request_id: 'requestId',
+  client_request_id: 'clientRequestId',
+  endpoint_id: 'endpointId',
+  endpoint: 'endpoint',
+  entity: 'entity',
+  model: 'model',
+  requester: 'requester',
+  started_ms: 'startedMs',
+  duration_ms: 'durationMs',
+  status: 'status',
+  prompt_tokens: 'promptTokens',
+  completion_tokens: 'completionTokens',
+  run_ms: 'runMs',
+  load_ms: 'loadMs',
+} as const satisfies Record<string, keyof InvocationRow>
+
+/** One statement for a whole batch: SQLite unpacks the JSON itself. */
+const insertBatch = `INSERT INTO invocations (${Object.keys(columns).join(', ')})
+  SELECT ${Object.values(columns)
+    .map((field) => `value ->> '${field}'`)
+    .join(', ')} FROM json_each(?)`
 
 export class InvocationLogObject extends DurableObject<DispatcherEnv> {
-  #sinceSweep = 0
+  #batches = 0
 
   constructor(ctx: DurableObjectState, env: DispatcherEnv) {
     super(ctx, env)
@@ -37,14 +44,11 @@ export class InvocationLogObject extends DurableObject<DispatcherEnv> {
     ctx.storage.sql.exec('CREATE INDEX IF NOT EXISTS invocations_by_time ON invocations (started_ms)')
   }
 
-  append(rows: readonly InvocationRow[]): void {
-    const insert = `INSERT INTO invocations (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`
-    this.ctx.storage.transactionSync(() => {
-      for (const row of rows) this.ctx.storage.sql.exec(insert, ...valuesOf(row))
-    })
-    this.#sinceSweep += rows.length
-    if (this.#sinceSweep < sweepEveryRows) return
-    this.#sinceSweep = 0
+  /** @param rows a JSON list of `InvocationRow`. */
+  append(rows: string): void {
+    this.ctx.storage.sql.exec(insertBatch, rows)
+    this.#batches += 1
+    if (this.#batches % sweepEveryBatches !== 1) return
     this.ctx.storage.sql.exec('DELETE FROM invocations WHERE started_ms < ?', Date.now() - keepMs)
   }
 
@@ -54,45 +58,16 @@ export class InvocationLogObject extends DurableObject<DispatcherEnv> {
     const rows =
       endpointId === undefined
         ? sql.exec('SELECT * FROM invocations WHERE started_ms >= ? ORDER BY started_ms', startedMs)
-        : sql.exec('SELECT * FROM invocations WHERE started_ms >= ? AND endpoint_id = ? ORDER BY started_ms', startedMs, endpointId)
+        : sql.exec(
+            'SELECT * FROM invocations WHERE started_ms >= ? AND endpoint_id = ? ORDER BY started_ms',
+            startedMs,
+            endpointId,
+          )
     return rows.toArray().map(rowOf)
   }
 }
 
-function valuesOf(row: InvocationRow): (string | number | null)[] {
-  return [
-    row.requestId,
-    row.clientRequestId,
-    row.endpointId,
-    row.endpoint,
-    row.entity,
-    row.model,
-    row.requester,
-    row.startedMs,
-    row.durationMs,
-    row.status,
-    row.promptTokens,
-    row.completionTokens,
-    row.runMs,
-    row.loadMs,
-  ]
-}
-
 function rowOf(row: Record<string, unknown>): InvocationRow {
-  return {
-    requestId: String(row.request_id),
-    clientRequestId: row.client_request_id as string | null,
-    endpointId: String(row.endpoint_id),
-    endpoint: String(row.endpoint),
-    entity: row.entity as string | null,
-    model: row.model as string | null,
-    requester: String(row.requester),
-    startedMs: Number(row.started_ms),
-    durationMs: Number(row.duration_ms),
-    status: Number(row.status),
-    promptTokens: Number(row.prompt_tokens),
-    completionTokens: Number(row.completion_tokens),
-    runMs: Number(row.run_ms),
-    loadMs: Number(row.load_ms),
-  }
+  const fields = Object.entries(columns).map(([column, field]) => [field, row[column]])
+  return Object.fromEntries(fields) as unknown as InvocationRow
 }

@@ -4,12 +4,12 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { isServingError, type ServingErrorFacts } from '#contracts/errors.ts'
-import type { RegistrySnapshot } from '#contracts/registry.ts'
 import { hostClient } from '#src/gateway/host-client.ts'
 import { Registry } from '#src/registry/registry.ts'
 import { durableObjectDatabase } from '#src/registry/stores/durable-object.ts'
 import { bringUp } from './bring-up.ts'
 import type { DispatcherEnv } from './env.ts'
+import { snapshotReply } from './snapshot-reply.ts'
 
 /** A result that keeps a refusal's facts across the RPC boundary, where exceptions lose their fields. */
 export type Outcome<T> = { ok: T } | { refused: ServingErrorFacts }
@@ -41,9 +41,9 @@ export class RegistryObject extends DurableObject<DispatcherEnv> {
     return result
   }
 
-  /** The whole registry if it changed since a revision, else null. */
-  newerThan(revision: number): RegistrySnapshot | null {
-    return this.#registry.revision() === revision ? null : this.#registry.snapshot()
+  /** The whole registry if it changed since a revision. */
+  newerThan(revision: number): Response {
+    return snapshotReply(this.#registry.revision() === revision ? null : this.#registry.snapshot())
   }
 
   async alarm(): Promise<void> {
@@ -61,7 +61,9 @@ export class RegistryObject extends DurableObject<DispatcherEnv> {
       if (this.#underWay.has(key)) continue
       this.#underWay.add(key)
       this.ctx.waitUntil(
-        bringUp(deployment, { registry: this.#registry, host, idleMs: this.env.IDLE_MS }).finally(() => this.#underWay.delete(key)),
+        bringUp(deployment, { registry: this.#registry, host, idleMs: this.env.IDLE_MS }).finally(() =>
+          this.#underWay.delete(key),
+        ),
       )
     }
   }

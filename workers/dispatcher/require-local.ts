@@ -8,7 +8,8 @@ const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i
 
 export function requireLocal(headers: Headers): void {
   const host = headers.get('host') ?? ''
-  if (!local.test(host)) throw permissionDenied(`Host "${host}" is not this machine; use 127.0.0.1, localhost or [::1].`)
+  if (!local.test(host))
+    throw permissionDenied(`Host "${host}" is not this machine; use 127.0.0.1, localhost or [::1].`)
   const origin = headers.get('origin')
   if (origin !== null && !local.test(origin.replace(/^https?:\/\//, ''))) {
     throw permissionDenied(`Requests from the origin "${origin}" are not accepted.`)

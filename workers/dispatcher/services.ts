@@ -9,6 +9,7 @@ import type { Registry } from '#src/registry/registry.ts'
 import { bufferedSink, newBuffer } from '#src/usage/buffered-sink.ts'
 import type { DispatcherEnv, Remote } from './env.ts'
 import type { Outcome } from './registry-object.ts'
+import { readSnapshot } from './snapshot-reply.ts'
 
 export interface Services {
   env: DispatcherEnv
@@ -19,25 +20,25 @@ export interface Services {
 }
 
 const buffer = newBuffer()
-let views: RegistryViewSource | undefined
+let shared: Omit<Services, 'sink'> | undefined
 
-/** I/O objects belong to the request that made them; the snapshot and the row buffer are the isolate's. */
+/** Everything but the sink is the isolate's; the sink keeps the request alive that flushes. */
 export function servicesOf(env: DispatcherEnv, ctx: ExecutionContext): Services {
-  views ??= registryViewSource({
-    newerThan: (revision) => env.REGISTRY.getByName('registry').newerThan(revision),
+  shared ??= sharedServices(env)
+  const sink = bufferedSink(buffer, {
+    write: (rows) => env.INVOCATION_LOG.getByName('log').append(JSON.stringify(rows)),
+    waitUntil: (promise) => ctx.waitUntil(promise),
+  })
+  return { ...shared, sink }
+}
+
+function sharedServices(env: DispatcherEnv): Omit<Services, 'sink'> {
+  const views = registryViewSource({
+    newerThan: async (revision) => readSnapshot(await env.REGISTRY.getByName('registry').newerThan(revision)),
     fixedTokens: [adminToken(env.ADMIN_TOKEN_HASH)],
     now: () => Date.now(),
   })
-  return {
-    env,
-    host: hostClient(env.HOST),
-    registry: remoteRegistry(env, views),
-    views,
-    sink: bufferedSink(buffer, {
-      write: (rows) => env.INVOCATION_LOG.getByName('log').append(rows),
-      waitUntil: (promise) => ctx.waitUntil(promise),
-    }),
-  }
+  return { env, host: hostClient(env.HOST), registry: remoteRegistry(env, views), views }
 }
 
 const readers = /^(get|list|resolve|build|pending|revision|starters|snapshot)/
@@ -45,12 +46,13 @@ const readers = /^(get|list|resolve|build|pending|revision|starters|snapshot)/
 /** The registry's methods over RPC; a refusal is thrown here as it was there, and a change expires this isolate's snapshot. */
 function remoteRegistry(env: DispatcherEnv, source: RegistryViewSource): Remote<Registry> {
   return new Proxy({} as Remote<Registry>, {
-    get: (_target, method: string) => async (...args: unknown[]) => {
-      const outcome = (await env.REGISTRY.getByName('registry').call(method as never, args)) as Outcome<unknown>
-      if (!readers.test(method)) source.expire()
-      if ('refused' in outcome) throw new ServingError(outcome.refused)
-      return outcome.ok
-    },
+    get:
+      (_target, method: string) =>
+      async (...args: unknown[]) => {
+        const outcome = (await env.REGISTRY.getByName('registry').call(method as never, args)) as Outcome<unknown>
+        if (!readers.test(method)) source.expire()
+        if ('refused' in outcome) throw new ServingError(outcome.refused)
+        return outcome.ok
+      },
   })
 }
-

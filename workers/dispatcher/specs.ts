@@ -14,7 +14,12 @@ export function specOf(endpoint: Endpoint, entity: ServedEntity, version: ModelV
   return spec
 }
 
-export function makeSpec(endpointId: string, entity: ServedEntity, version: ModelVersion, idleMs: number): EndpointSpec {
+export function makeSpec(
+  endpointId: string,
+  entity: ServedEntity,
+  version: ModelVersion,
+  idleMs: number,
+): EndpointSpec {
   return {
     manifest: version.manifest,
     task: version.task,

@@ -8,8 +8,8 @@ import type { EndpointSpec } from '#contracts/bundle.ts'
 import { badRequest, isServingError, type ServingError } from '#contracts/errors.ts'
 import { decodeFrame, encodeFrame, frameContentType } from '#contracts/frame.ts'
 import type { InvocationRequest } from '#contracts/invocation.ts'
-import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import { bootOrt } from '#src/engine/ort/boot.ts'
+import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import type { LoadedTask, TaskDefinition } from '#src/engine/task-definition.ts'
 import ortWasm from './ort.wasm'
 import { weightsReader } from './weights-reader.ts'
@@ -78,14 +78,21 @@ function describe(loaded: Loaded, headers: HeadersInit): Response {
   return Response.json({ signature: task.signature, heapBytes: loaded.heapBytes(), weightsBytes }, { headers })
 }
 
-async function run(loaded: Loaded, request: Request, first: boolean, headers: Record<string, string>): Promise<Response> {
+async function run(
+  loaded: Loaded,
+  request: Request,
+  first: boolean,
+  headers: Record<string, string>,
+): Promise<Response> {
   const { tensors, rest } = decodeFrame(await request.bytes())
   const { params, outputs } = rest as Pick<InvocationRequest, 'params' | 'outputs'>
   const startedMs = Date.now()
   const reply = await loaded.task.invoke({ inputs: tensors, params, ...(outputs ? { outputs } : {}) })
   const usage = { ...reply.usage, runMs: Date.now() - startedMs, loadMs: first ? loaded.loadMs : 0 }
   const body = encodeFrame(reply.outputs, { rows: reply.rows, usage })
-  return new Response(body as BufferSource as ArrayBuffer, { headers: { ...headers, 'content-type': frameContentType } })
+  return new Response(body as BufferSource as ArrayBuffer, {
+    headers: { ...headers, 'content-type': frameContentType },
+  })
 }
 
 function errorResponse(error: unknown, headers: HeadersInit): Response {

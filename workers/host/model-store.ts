@@ -15,7 +15,8 @@ export async function putBlob(digest: string, body: Uint8Array, env: HostEnv): P
   if (body.byteLength > limits.maxShardBytes) throw tooLarge('A shard', body.byteLength, limits.maxShardBytes)
   const named = parseBody(digestSchema, digest, 'digest')
   const actual = await digestOf(body)
-  if (actual !== named) throw badRequest(`digest: the ${body.byteLength} bytes that came are ${actual}, not ${named}.`, 'digest')
+  if (actual !== named)
+    throw badRequest(`digest: the ${body.byteLength} bytes that came are ${actual}, not ${named}.`, 'digest')
   await diskServiceStore(env.BLOBS).put(named, body)
   return Response.json({})
 }
@@ -31,9 +32,15 @@ export async function missingBlobs(body: unknown, env: HostEnv): Promise<Respons
 /** POST /manifests: stores a manifest whose shards are all here; answers its digest. */
 export async function putManifest(body: unknown, env: HostEnv): Promise<Response> {
   const manifest = parseBody(manifestSchema, body, 'manifest')
-  const missing = await missingOf(new Set(manifest.artifacts.flatMap((artifact) => artifact.shards.map((shard) => shard.digest))), env)
+  const missing = await missingOf(
+    new Set(manifest.artifacts.flatMap((artifact) => artifact.shards.map((shard) => shard.digest))),
+    env,
+  )
   if (missing.length > 0) {
-    throw badRequest(`manifest: ${missing.length} of its shards were not uploaded, the first is ${missing[0]}.`, 'manifest')
+    throw badRequest(
+      `manifest: ${missing.length} of its shards were not uploaded, the first is ${missing[0]}.`,
+      'manifest',
+    )
   }
   return Response.json({ manifest: await writeManifest(manifest, diskServiceStore(env.BLOBS)) })
 }
@@ -45,8 +52,9 @@ export async function getArtifact(url: URL, env: HostEnv): Promise<Response> {
   const manifest: Manifest = await readManifest(digest, tiers)
   const artifact = manifest.artifacts.find((candidate) => candidate.path === url.searchParams.get('path'))
   if (!artifact) return new Response(null, { status: 404 })
-  if (artifact.sizeBytes > limits.smallArtifactBytes) throw tooLarge(artifact.path, artifact.sizeBytes, limits.smallArtifactBytes)
-  return new Response(await readArtifact(artifact, tiers) as BufferSource as ArrayBuffer)
+  if (artifact.sizeBytes > limits.smallArtifactBytes)
+    throw tooLarge(artifact.path, artifact.sizeBytes, limits.smallArtifactBytes)
+  return new Response((await readArtifact(artifact, tiers)) as BufferSource as ArrayBuffer)
 }
 
 async function missingOf(digests: ReadonlySet<Digest>, env: HostEnv): Promise<Digest[]> {

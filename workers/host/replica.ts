@@ -8,7 +8,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { Bundle } from '#contracts/bundle.ts'
-import { exhausted, internal, isServingError, modelFailed } from '#contracts/errors.ts'
+import { deadlineExceeded, exhausted, internal, isServingError, modelFailed } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 import type { HostEnv } from './env.ts'
 import { ServiceLog } from './service-log.ts'
@@ -28,7 +28,12 @@ const activity = new Map<string, Activity>()
 
 /** Later dates give isolates a Node-like `process`, for which ONNX Runtime's factory would look for a file system. */
 const compatibilityDate = '2026-07-30'
-const compatibilityFlags = ['enable_request_signal', 'request_signal_passthrough']
+const compatibilityFlags = [
+  'enable_request_signal',
+  'request_signal_passthrough',
+  'no_nodejs_compat',
+  'no_nodejs_compat_v2',
+]
 
 export class Replica extends DurableObject<HostEnv> {
   readonly #log = new ServiceLog(this.ctx.storage)
@@ -62,11 +67,13 @@ export class Replica extends DurableObject<HostEnv> {
     try {
       const body = await request.arrayBuffer()
       const attempt = () =>
-        this.#isolate(bundle).fetch(
-          new Request(request.url, { method: 'POST', headers: request.headers, body, signal: request.signal }),
+        withDeadline(request.signal, (signal) =>
+          this.#isolate(bundle).fetch(
+            new Request(request.url, { method: 'POST', headers: request.headers, body, signal }),
+          ),
         )
       const response = await attempt().catch(async (error: unknown) => {
-        if (request.signal.aborted) throw error
+        if (request.signal.aborted || isServingError(error)) throw error
         await this.#douse(bundle, `the isolate failed (${textOf(error)})`)
         now.state = 'loading'
         return attempt()
@@ -75,6 +82,7 @@ export class Replica extends DurableObject<HostEnv> {
       return response
     } catch (error) {
       if (request.signal.aborted) throw error
+      if (isServingError(error)) return refuse(error)
       await this.#douse(bundle, `the isolate failed again (${textOf(error)})`)
       return refuse(modelFailed(`The model's isolate ended while it answered: ${textOf(error)}.`))
     } finally {
@@ -134,8 +142,23 @@ export class Replica extends DurableObject<HostEnv> {
     now.state = 'cold'
     this.#log.append(`doused: ${why}`)
     // The isolate ends inside this call, so the call always fails.
-    await this.#isolate(bundle).douse().catch(() => undefined)
+    await this.#isolate(bundle)
+      .douse()
+      .catch(() => undefined)
     this.ctx.facets.abort('endpoint', new Error(`doused: ${why}`))
+  }
+}
+
+/** The work ends when the caller goes away or the execution limit passes, whichever is first. */
+async function withDeadline<T>(caller: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), limits.executionMs)
+  try {
+    return await work(AbortSignal.any([caller, deadline.signal]))
+  } catch (error) {
+    throw deadline.signal.aborted ? deadlineExceeded(limits.executionMs) : error
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -6,7 +6,9 @@ export class ServiceLog {
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
-    storage.sql.exec('CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, line TEXT NOT NULL)')
+    storage.sql.exec(
+      'CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, line TEXT NOT NULL)',
+    )
   }
 
   append(line: string): void {

@@ -1,21 +1,17 @@
 /** `glim dev`: the server of one machine, in the foreground. */
-import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
-import { isServingError } from '#contracts/errors.ts'
-import { type GlimClient, glimClient } from '#src/client/client.ts'
 import { type Command, defineCommand } from '../command.ts'
-import { adminToken } from '../dev/admin-token.ts'
-import { requireFreePort } from '../dev/require-free-port.ts'
-import { lockStateFolder } from '../dev/server-lock.ts'
-import { installStarters } from '../dev/starters.ts'
-import { openStateFolder } from '../dev/state-folder.ts'
+import { runServer } from '../dev/run-server.ts'
 import { integerOption } from '../parse-arguments.ts'
-import { startServer } from '../start-server.ts'
-import { addressFrom, homeFrom, originOf, packageRoot } from '../surroundings.ts'
+import { addressFrom, homeFrom } from '../surroundings.ts'
+
+const defaultIdleSeconds = 300
 
 export const devCommand: Command = defineCommand({
   name: 'dev',
   summary: 'run a server on this machine until Ctrl-C',
+  details:
+    'On the first start it makes an administrator token in the state folder and installs the starter endpoints. It has started\n' +
+    'when "glim ready on http://HOST:PORT" is printed. Ctrl-C lets requests finish for up to 10 seconds; again, it ends at once.',
   arguments: [],
   options: {
     host: { type: 'string', value: 'HOST', help: 'address to listen on (GLIM_HOST, or 127.0.0.1)' },
@@ -26,56 +22,22 @@ export const devCommand: Command = defineCommand({
   },
   examples: ['glim dev', 'npm start -- --port 9000 --home ./state'],
   async run({ values, env, locate, terminal }) {
-    const started = Date.now()
-    const { host, port } = addressFrom(env, values)
-    const home = homeFrom(env, locate, values.home)
-    const idleSeconds = integerOption('--idle-seconds', values['idle-seconds'], 1, 365 * 24 * 3600) ?? 300
-
-    await openStateFolder(home)
-    const unlock = lockStateFolder(home)
-    const token = await adminToken(home, env.GLIM_TOKEN)
-    await requireFreePort(host, port)
-    const server = await startServer({
-      host,
-      port,
-      home,
-      adminTokenHash: token.hash,
+    const idleSeconds = integerOption('--idle-seconds', values['idle-seconds'], 1, 365 * 24 * 3600) ?? defaultIdleSeconds
+    await runServer({
+      ...addressFrom(env, values),
+      home: homeFrom(env, locate, values.home),
+      givenToken: env.GLIM_TOKEN,
       idleMs: idleSeconds * 1_000,
-      expectStarters: !values['no-starters'],
-      log: (line) => terminal.note(line),
+      withStarters: !values['no-starters'],
+      underNpm: env.npm_lifecycle_event !== undefined,
+      terminal,
+      announce: ({ url, endpoints, seconds }) => {
+        if (values.json) return terminal.print(JSON.stringify({ ready: true, url, endpoints, seconds }))
+        terminal.print(`endpoints: ${endpoints.join(', ') || 'none yet'}`)
+        terminal.print(`started in ${seconds.toFixed(1)} s`)
+        terminal.print(`glim ready on ${url}`)
+      },
     })
-    const url = originOf(host, Number(server.url.port))
-    const client = glimClient({ url, token: token.value })
-    terminal.note(`state in ${home}; token in ${token.place}`)
-    if (!values['no-starters']) {
-      await installStarters({
-        client,
-        models: join(packageRoot, 'models'),
-        note: (line) => terminal.note(line),
-        progress: (line) => terminal.progress(line),
-      })
-    }
-    await healthy(client)
-    const names = (await client.listEndpoints()).map(({ name }) => name)
-    terminal.print(
-      `endpoints: ${names.join(', ') || 'none yet'} (started in ${((Date.now() - started) / 1_000).toFixed(1)} s)`,
-    )
-    terminal.print(`glim ready on ${url}`)
-    await new Promise((stop) => process.once('SIGINT', stop).once('SIGTERM', stop))
-    await server.stop()
-    unlock()
     return null
   },
 })
-
-async function healthy(client: GlimClient): Promise<void> {
-  for (;;) {
-    try {
-      await client.health()
-      return
-    } catch (error) {
-      if (!isServingError(error)) throw error
-    }
-    await wait(100)
-  }
-}

@@ -13,34 +13,34 @@ import { deployed } from '../deployment.ts'
 import { configFrom } from '../endpoint-config.ts'
 import { failureFrom } from '../failure.ts'
 import { importModel } from '../import-model.ts'
+import type { Terminal } from '../terminal.ts'
 
 export interface StarterOptions {
   client: GlimClient
   /** The folder that holds the starters' folders. */
   models: string
-  note(line: string): void
-  progress(line: string | null): void
+  terminal: Pick<Terminal, 'note' | 'progress'>
 }
 
 /** Every starter is the only version that its release has. */
 const version = '1'
 
 export async function installStarters(options: StarterOptions): Promise<void> {
-  const { client, models, note, progress } = options
+  const { client, models, terminal } = options
   const installed = await client.starters()
   const added: string[] = []
   for (const name of await starterFolders(models)) {
     if (installed?.includes(name)) continue
-    progress(`Installing the starter ${name} …`)
+    terminal.progress(`Installing the starter ${name} …`)
     try {
       await install(name, options)
       added.push(name)
     } catch (error) {
       // One that fails must not take the server with it. It is tried again at the next start.
-      note(`The starter ${name} is not installed: ${failureFrom(error).message}`)
+      terminal.note(`The starter ${name} is not installed: ${failureFrom(error).message}`)
     }
   }
-  progress(null)
+  terminal.progress(null)
   if (installed === null || added.length > 0) await client.setStarters([...(installed ?? []), ...added])
 }
 
@@ -61,12 +61,12 @@ async function isStarter(folder: string): Promise<boolean> {
   return files.some((file) => file.endsWith('.onnx') || file.endsWith('.ort'))
 }
 
-async function install(name: string, { client, models, note }: StarterOptions): Promise<void> {
+async function install(name: string, { client, models, terminal }: StarterOptions): Promise<void> {
   try {
     await importModel(join(models, name), { client, name, version, label: `starter ${name}` })
   } catch (error) {
     if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error
-    note(`There is another model ${name}, so the starter of that name stays away.`)
+    terminal.note(`There is another model ${name}, so the starter of that name stays away.`)
     return
   }
   try {

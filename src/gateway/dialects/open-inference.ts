@@ -6,7 +6,7 @@ import { parseBody } from '#contracts/parse.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
 import type { Field } from '#contracts/signature.ts'
 import { type Dtype, dtypes, elementCount, type Tensor } from '#contracts/tensor.ts'
-import { checkParams, fit, listed } from '../enforce-schema.ts'
+import { checkParams, fitted, listed } from '../enforce-schema.ts'
 import { elementsToJson, schema, tensorFromJson } from '../json-tensor.ts'
 
 const requestSchema = z.object({
@@ -26,7 +26,10 @@ const requestSchema = z.object({
   outputs: z.array(z.object({ name: z.string(), parameters: z.record(z.string(), z.unknown()).optional() })).optional(),
 })
 
-export function openInferenceRequest(body: unknown, version: ModelVersion): { id: string | undefined; request: InvocationRequest } {
+export function openInferenceRequest(
+  body: unknown,
+  version: ModelVersion,
+): { id: string | undefined; request: InvocationRequest } {
   const { id, inputs, outputs, parameters } = parseBody(requestSchema, body)
   const { signature } = version
   const tensors: Record<string, Tensor> = Object.create(null)
@@ -41,11 +44,17 @@ export function openInferenceRequest(body: unknown, version: ModelVersion): { id
   if (missing) throw schema('inputs', `input "${missing.name}" (${datatypeOf(missing.dtype)}) is missing`)
   for (const { name } of outputs ?? []) {
     if (!signature.outputs.some((field) => field.name === name)) {
-      throw badRequest(`outputs: the model has no output "${name}"; it has ${signature.outputs.map((field) => field.name).join(', ')}.`, 'outputs')
+      throw badRequest(
+        `outputs: the model has no output "${name}"; it has ${signature.outputs.map((field) => field.name).join(', ')}.`,
+        'outputs',
+      )
     }
   }
   const params = checkParams(parameters, signature.params, 'parameters')
-  return { id, request: { inputs: tensors, params, ...(outputs?.length ? { outputs: outputs.map(({ name }) => name) } : {}) } }
+  return {
+    id,
+    request: { inputs: tensors, params, ...(outputs?.length ? { outputs: outputs.map(({ name }) => name) } : {}) },
+  }
 }
 
 export function openInferenceReply(reply: InvocationReply, model: string, version: string, id: string): unknown {
@@ -78,15 +87,19 @@ type InputTensor = z.infer<typeof requestSchema>['inputs'][number]
 
 function tensorOf(input: InputTensor, field: Field, path: string): Tensor {
   const expected = datatypeOf(field.dtype)
-  if (input.datatype !== expected) throw schema(`${path}.datatype`, `expected ${expected} for "${input.name}", got "${input.datatype}"`)
+  if (input.datatype !== expected)
+    throw schema(`${path}.datatype`, `expected ${expected} for "${input.name}", got "${input.datatype}"`)
   const flat = tensorFromJson(input.data, field.dtype, `${path}.data`)
   const wanted = elementCount(input.shape)
   // The protocol also allows `data` nested as `shape` says.
   const nestedAsShaped = flat.shape.length > 1 && flat.shape.join() === input.shape.join()
   if (!nestedAsShaped && (flat.shape.length !== 1 || flat.shape[0] !== wanted)) {
-    throw schema(`${path}.data`, `shape [${input.shape.join(', ')}] takes ${wanted} values, got ${elementCount(flat.shape)}`)
+    throw schema(
+      `${path}.data`,
+      `shape [${input.shape.join(', ')}] takes ${wanted} values, got ${elementCount(flat.shape)}`,
+    )
   }
-  return fit({ ...flat, shape: input.shape }, field, path)
+  return fitted({ ...flat, shape: input.shape }, field, path)
 }
 
 function datatypeOf(dtype: Dtype | 'binary'): string {

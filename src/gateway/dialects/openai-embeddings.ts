@@ -25,15 +25,24 @@ export interface EmbeddingsRequest {
 
 export function embeddingsRequest(body: unknown, version: ModelVersion): EmbeddingsRequest {
   if (version.task !== 'feature-extraction') {
-    throw badRequest(`The model serves the task ${version.task}; embeddings need an endpoint that serves feature-extraction.`, 'model')
+    throw badRequest(
+      `The model serves the task ${version.task}; embeddings need an endpoint that serves feature-extraction.`,
+      'model',
+    )
   }
   const { input, encoding_format, dimensions } = parseBody(bodySchema, body)
   const texts = typeof input === 'string' ? [input] : input
   if (texts.length === 0) throw invalidParameter('input', 'expected at least one text, got an empty list.')
-  if (texts.length > mostInputs) throw invalidParameter('input', `${texts.length} texts are more than the ${mostInputs} allowed.`)
+  if (texts.length > mostInputs)
+    throw invalidParameter('input', `${texts.length} texts are more than the ${mostInputs} allowed.`)
   for (const [index, text] of texts.entries()) {
-    if (typeof text === 'number' || Array.isArray(text)) throw invalidParameter(`input[${index}]`, 'token ids are not accepted, because every model has its own vocabulary; send the text.')
-    if (typeof text !== 'string') throw invalidParameter(`input[${index}]`, `expected a string, got ${text === null ? 'null' : typeof text}.`)
+    if (typeof text === 'number' || Array.isArray(text))
+      throw invalidParameter(
+        `input[${index}]`,
+        'token ids are not accepted, because every model has its own vocabulary; send the text.',
+      )
+    if (typeof text !== 'string')
+      throw invalidParameter(`input[${index}]`, `expected a string, got ${text === null ? 'null' : typeof text}.`)
     if (text === '') throw invalidParameter(`input[${index}]`, 'expected a text, got an empty string.')
   }
   return {

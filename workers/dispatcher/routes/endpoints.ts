@@ -4,7 +4,12 @@ import { limits } from '#contracts/limits.ts'
 import { parseBody } from '#contracts/parse.ts'
 import type { Endpoint, ServedEntity } from '#contracts/registry.ts'
 import { openapiDocument } from '#src/gateway/openapi.ts'
-import { createEndpointSchema, updateConfigSchema, updateNotificationsSchema, updateTagsSchema } from '#src/registry/endpoint-schema.ts'
+import {
+  createEndpointSchema,
+  updateConfigSchema,
+  updateNotificationsSchema,
+  updateTagsSchema,
+} from '#src/registry/endpoint-schema.ts'
 import { endpointDetail, endpointSummary, tagList } from '#src/registry/endpoint-view.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { jsonBody } from '../bodies.ts'
@@ -21,14 +26,20 @@ export async function createEndpoint(call: Call): Promise<Response> {
 }
 
 export function listEndpoints(call: Call): Response {
-  const visible = [...call.view.endpoints.values()].filter((endpoint) => permits(permissionOf(endpoint, call.principal), 'CAN_VIEW'))
+  const visible = [...call.view.endpoints.values()].filter((endpoint) =>
+    permits(permissionOf(endpoint, call.principal), 'CAN_VIEW'),
+  )
   if (visible.length === 0) return json({})
   return json({ endpoints: visible.map((endpoint) => endpointSummary(endpoint, factsOf(call, endpoint))) })
 }
 
 export async function getEndpoint(call: Call): Promise<Response> {
-  const endpoint = endpointFor(call, call.params.name!, 'CAN_VIEW')
-  return json(endpointDetail(endpoint, { ...factsOf(call, endpoint), liveMessage: await liveMessages(call, endpoint) }))
+  const known = endpointFor(call, call.params.name!, 'CAN_VIEW')
+  if (known.configUpdate !== 'IN_PROGRESS') return shownEndpoint(call, known)
+  // Who waits for a deployment sees its end when it comes, not when the snapshot is next renewed.
+  call.services.views.expire()
+  const current = { ...call, view: await call.services.views.current() }
+  return shownEndpoint(current, endpointFor(current, known.name, 'CAN_VIEW'))
 }
 
 export async function deleteEndpoint(call: Call): Promise<Response> {
@@ -59,7 +70,14 @@ export async function updateNotifications(call: Call): Promise<Response> {
 
 export function getOpenapi(call: Call): Response {
   const { name, active, pending } = endpointFor(call, call.params.name!, 'CAN_VIEW')
-  return json(openapiDocument({ name, config: active ?? pending, origin: call.url.origin, versionOf: (entity) => versionOf(call, entity) }))
+  return json(
+    openapiDocument({
+      name,
+      config: active ?? pending,
+      origin: call.url.origin,
+      versionOf: (entity) => versionOf(call, entity),
+    }),
+  )
 }
 
 export async function getBuildLogs(call: Call): Promise<Response> {
@@ -99,9 +117,16 @@ function specsOf(call: Call, endpoint: Endpoint) {
 async function liveMessages(call: Call, endpoint: Endpoint) {
   const states = new Map<string, string>()
   await Promise.all(
-    specsOf(call, endpoint).map(async ({ entity, spec }) => states.set(entity.name, (await call.services.host.state(spec)).state)),
+    specsOf(call, endpoint).map(async ({ entity, spec }) =>
+      states.set(entity.name, (await call.services.host.state(spec)).state),
+    ),
   )
-  return (_endpoint: Endpoint, entity: ServedEntity) => (states.get(entity.name) === 'cold' ? 'Scaled to zero' : undefined)
+  return (_endpoint: Endpoint, entity: ServedEntity) =>
+    states.get(entity.name) === 'cold' ? 'Scaled to zero' : undefined
+}
+
+async function shownEndpoint(call: Call, endpoint: Endpoint): Promise<Response> {
+  return json(endpointDetail(endpoint, { ...factsOf(call, endpoint), liveMessage: await liveMessages(call, endpoint) }))
 }
 
 async function detailOf(call: Call, endpoint: Endpoint): Promise<Response> {
@@ -116,5 +141,9 @@ async function versionsFor(call: Call, endpoint: Endpoint) {
 }
 
 function factsOf(call: Call, endpoint: Endpoint) {
-  return { permission: permissionOf(endpoint, call.principal) ?? 'CAN_VIEW', host: call.url.origin, versions: call.view.versions } as const
+  return {
+    permission: permissionOf(endpoint, call.principal) ?? 'CAN_VIEW',
+    host: call.url.origin,
+    versions: call.view.versions,
+  } as const
 }

@@ -1,15 +1,19 @@
 /** Queries: the native dialect, OpenAI's embeddings, the Open Inference Protocol. */
-import { badRequest, notBuilt } from '#contracts/errors.ts'
+import { badRequest, doesNotExist, notBuilt } from '#contracts/errors.ts'
 import type { InvocationRequest } from '#contracts/invocation.ts'
 import { limits } from '#contracts/limits.ts'
 import type { Endpoint, ModelVersion, ServedEntity } from '#contracts/registry.ts'
 import { csvRequest, isEmbeddingsBody, nativeReply, nativeRequest } from '#src/gateway/dialects/native.ts'
+import {
+  openInferenceMetadata,
+  openInferenceReply,
+  openInferenceRequest,
+} from '#src/gateway/dialects/open-inference.ts'
 import { embeddingsReply, embeddingsRequest } from '#src/gateway/dialects/openai-embeddings.ts'
-import { openInferenceMetadata, openInferenceReply, openInferenceRequest } from '#src/gateway/dialects/open-inference.ts'
 import { isRecord } from '#src/gateway/enforce-schema.ts'
 import { describe } from '#src/gateway/json-tensor.ts'
 import { bodyFormat, decodeText, parseJson, readBytes } from '#src/gateway/read-body.ts'
-import { type Served, serve } from '#src/gateway/serve.ts'
+import { requireReady, type Served, serve } from '#src/gateway/serve.ts'
 import { splitTraffic } from '#src/policies/split.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { jsonBody } from '../bodies.ts'
@@ -34,7 +38,9 @@ export async function invoke(call: Call): Promise<Response> {
     encoding = embeddings.encoding
     return embeddings.request
   })
-  const reply = encoding ? embeddingsReply(served.reply, endpoint.name, encoding) : nativeReply(served.reply, served.version)
+  const reply = encoding
+    ? embeddingsReply(served.reply, endpoint.name, encoding)
+    : nativeReply(served.reply, served.version)
   return json(reply, { 'served-model-name': served.entity.name })
 }
 
@@ -42,7 +48,8 @@ export async function invoke(call: Call): Promise<Response> {
 export async function embeddings(call: Call): Promise<Response> {
   const body = await jsonBody(call, limits.requestBytes)
   if (!isRecord(body)) throw badRequest(`The body must be a JSON object; got ${describe(body)}.`)
-  if (typeof body.model !== 'string') throw badRequest(`model: expected the name of a serving endpoint, got ${describe(body.model)}.`, 'model')
+  if (typeof body.model !== 'string')
+    throw badRequest(`model: expected the name of a serving endpoint, got ${describe(body.model)}.`, 'model')
   const endpoint = endpointFor(call, body.model, 'CAN_QUERY')
   let encoding: 'float' | 'base64' = 'float'
   const served = await answer(call, endpoint, null, (version) => {
@@ -144,13 +151,16 @@ function openaiModel({ name, createdMs, creator }: Endpoint) {
 /** The entity that a protocol path means: the one that serves the version named, else the first of the configuration. */
 function openInferenceTarget(call: Call): { endpoint: Endpoint; entity: ServedEntity; version: ModelVersion } {
   const endpoint = endpointFor(call, call.params.name!, 'CAN_QUERY')
+  requireReady(endpoint)
   const entities = endpoint.active?.servedEntities ?? []
   const asked = call.params.version
   const entity = asked === undefined ? entities[0] : entities.find((candidate) => candidate.entityVersion === asked)
   const version = entity && versionOf(call, entity)
   if (!entity || !version) {
-    const versions = entities.map((candidate) => candidate.entityVersion).join(', ') || 'none yet'
-    throw badRequest(`Endpoint ${endpoint.name} serves no version ${asked ?? ''} (it serves ${versions}).`, 'version')
+    const versions = entities.map((candidate) => candidate.entityVersion).join(', ')
+    throw doesNotExist(
+      `Endpoint ${endpoint.name} serves no version ${asked ?? entity?.entityVersion} (it serves ${versions}).`,
+    )
   }
   return { endpoint, entity, version }
 }

@@ -41,7 +41,9 @@ export async function endpointMetrics(call: Call): Promise<Response> {
 /** GET /metrics: all endpoints that the caller may see. */
 export async function allMetrics(call: Call): Promise<Response> {
   const visible = new Set(
-    [...call.view.endpoints.values()].filter((endpoint) => permits(permissionOf(endpoint, call.principal), 'CAN_VIEW')).map(({ id }) => id),
+    [...call.view.endpoints.values()]
+      .filter((endpoint) => permits(permissionOf(endpoint, call.principal), 'CAN_VIEW'))
+      .map(({ id }) => id),
   )
   const rows = await call.services.env.INVOCATION_LOG.getByName('log').since(Date.now() - windowMs)
   return text(call, metricsText({ rows: rows.filter((row) => visible.has(row.endpointId)), perEndpoint: true }))
@@ -56,13 +58,18 @@ async function probe(call: PublicCall, endpoint: Endpoint): Promise<void> {
     await host.run(specOf(endpoint, entity, version, env.IDLE_MS), nativeRequest(version.inputExample, version))
     answered.add(endpoint.id)
   } catch (error) {
-    throw unavailable(`The starter endpoint ${endpoint.name} does not answer: ${isServingError(error) ? error.message : 'it failed'}.`, 1)
+    throw unavailable(
+      `The starter endpoint ${endpoint.name} does not answer: ${isServingError(error) ? error.message : 'it failed'}.`,
+      1,
+    )
   }
 }
 
 /** `# EOF` belongs to OpenMetrics only. */
 function text({ request }: Call, body: string): Response {
   const open = (request.headers.get('accept') ?? '').includes('application/openmetrics-text')
-  const type = open ? 'application/openmetrics-text; version=1.0.0; charset=utf-8' : 'text/plain; version=0.0.4; charset=utf-8'
+  const type = open
+    ? 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+    : 'text/plain; version=0.0.4; charset=utf-8'
   return new Response(open ? `${body}# EOF\n` : body, { headers: { 'content-type': type } })
 }

@@ -1,11 +1,11 @@
 /** Bearer tokens: made once and shown once, kept as a hash, revocable, with a life time. */
 import { z } from 'zod'
+import { base64Of } from '#contracts/bytes.ts'
 import { permissionDenied } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 import { parseBody } from '#contracts/parse.ts'
 import { everyoneGroup, isAdmin, type Principal, type TokenRecord } from '#contracts/registry.ts'
 import { hashToken } from '#src/gateway/authenticate.ts'
-import { base64Of } from '#contracts/bytes.ts'
 import { jsonBody } from '../bodies.ts'
 import { type Call, json } from '../call.ts'
 
@@ -24,7 +24,10 @@ const createSchema = z.object({
 export async function createToken(call: Call): Promise<Response> {
   const body = parseBody(createSchema, await jsonBody(call))
   const principal = principalFor(call.principal, body)
-  const token = `glim_${base64Of(crypto.getRandomValues(new Uint8Array(32))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`
+  const token = `glim_${base64Of(crypto.getRandomValues(new Uint8Array(32)))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')}`
   const record = await call.services.registry.createToken({
     hash: await hashToken(token),
     principal,

@@ -1,0 +1,92 @@
+/**
+ * The workerd that Miniflare starts, as far as Miniflare does not look after it.
+ *
+ * Miniflare ends workerd with SIGKILL, which cuts requests, and starts it again whenever it exits by itself. So to drain, we
+ * send SIGTERM, on which workerd finishes what it has and exits, and have Miniflare disposed of in the very event in which
+ * it would start the next one. And when Node is killed without a word, nobody is left to end workerd, which would keep its
+ * port and the registry's files open: a shell that waits for our end of its pipe to close then does.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import diagnostics from 'node:diagnostics_channel'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+const workerdBinary = (createRequire(import.meta.url)('workerd') as { default: string }).default
+
+/** In workerd's environment: the state folder that it serves, by which `endOrphans` knows it. */
+export const stateVariable = 'GLIM_STATE'
+
+/** As long as the pipe is open it learns which process to end, `0` for none. It outlives every signal to the group but KILL. */
+const guardScript = `trap '' INT TERM HUP; last=0; while read -r pid; do last=$pid; done; [ "$last" -gt 0 ] && kill -TERM "$last"`
+
+export interface WorkerdProcess {
+  /** Resolves when workerd has finished its requests and exited, or the limit is over; `dispose` is Miniflare's. */
+  drain(limitMs: number, dispose: () => Promise<void>): Promise<void>
+  /** Ends the guard; for when workerd has ended. */
+  release(): void
+}
+
+/** To be called before Miniflare is made; one server of a process can be drained. */
+export async function adoptWorkerd(): Promise<WorkerdProcess> {
+  await startThroughWrapper()
+  const guard = process.platform === 'win32' ? undefined : startGuard()
+  let current: ChildProcess | undefined
+
+  const adopt = (message: unknown) => {
+    const child = (message as { process: ChildProcess }).process
+    // Announced before it is spawned: only then has it a name and a number.
+    setImmediate(() => {
+      if (child.pid === undefined || !isWorkerd(child)) return
+      current = child
+      guard?.stdin?.write(`${child.pid}\n`)
+      child.once('exit', () => {
+        if (current === child) guard?.stdin?.write('0\n')
+      })
+    })
+  }
+  diagnostics.subscribe('child_process', adopt)
+
+  return {
+    async drain(limitMs, dispose) {
+      const child = current
+      if (!child || child.exitCode !== null || child.signalCode !== null) return dispose()
+      const exited = new Promise<void>((resolve) => child.prependOnceListener('exit', () => resolve(dispose())))
+      child.kill('SIGTERM')
+      const limit = setTimeout(() => void dispose(), limitMs)
+      await exited
+      clearTimeout(limit)
+    },
+    release() {
+      diagnostics.unsubscribe('child_process', adopt)
+      guard?.stdin?.end('0\n')
+    },
+  }
+}
+
+/** Where the wrapper cannot run (Windows, a lost executable bit) workerd is started bare, and Ctrl-C does not drain. */
+async function startThroughWrapper(): Promise<void> {
+  if (process.env.GLIM_WORKERD !== undefined || process.platform === 'win32') return
+  const wrapper = fileURLToPath(new URL('workerd.sh', import.meta.url))
+  const runnable = await access(wrapper, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+  if (!runnable) return
+  process.env.GLIM_WORKERD = process.env.MINIFLARE_WORKERD_PATH ?? workerdBinary
+  process.env.MINIFLARE_WORKERD_PATH = wrapper
+}
+
+function startGuard(): ChildProcess {
+  const guard = spawn('/bin/sh', ['-c', guardScript], { stdio: ['pipe', 'ignore', 'ignore'] })
+  // Without a shell there is no guard, and the next start ends what was left.
+  guard.on('error', () => {})
+  guard.stdin?.on('error', () => {})
+  guard.unref()
+  return guard
+}
+
+function isWorkerd({ spawnfile, spawnargs }: ChildProcess): boolean {
+  return spawnfile === (process.env.MINIFLARE_WORKERD_PATH ?? workerdBinary) && spawnargs[1] === 'serve'
+}
