@@ -83,7 +83,6 @@ async function bundle(entry: string, minify: boolean): Promise<{ source: string;
       ...(entry.includes('/endpoint/') ? ['module', 'worker_threads', 'node:*'] : []),
     ],
     minify,
-    keepNames: true,
     treeShaking: true,
     write: false,
     metafile: true,

@@ -42,7 +42,7 @@ export interface Surroundings {
 export interface Call<Values> extends Surroundings {
   /** Positional arguments; those not optional are there. */
   args: readonly string[]
-  values: Values
+  values: Values & { json: boolean }
 }
 
 /** `value` is printed with `--json`, `text` without; a command that printed all itself resolves to null. */

@@ -3,8 +3,12 @@ import { runCommand } from './run-command.ts'
 import { surroundingsOf } from './surroundings.ts'
 import { terminalOn } from './terminal.ts'
 
-// A reader that has seen enough (`glim models list | head -1`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+// A reader that has seen enough (`glim models list | head -1`) and a terminal that was closed are no errors.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') process.exit(1)
+  })
+}
 
 const terminal = terminalOn(process.stdout, process.stderr)
 // Set, not exited with: what was printed may still be on its way into a pipe.

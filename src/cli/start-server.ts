@@ -41,7 +41,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const miniflare = withoutSignalListeners(() => new Miniflare(miniflareOptions(options, workers)))
   const dispose = async () => {
     await miniflare.dispose()
-    workerd.release()
+    await workerd.release()
   }
   try {
     await miniflare.ready
@@ -61,7 +61,7 @@ function miniflareOptions(options: ServerOptions, { dispatcher, host }: BuiltWor
     unsafeHandleRuntimeRestart: () => options.log('error: workerd ended unexpectedly and was started again'),
     unsafeRuntimeEnv: { [stateVariable]: options.home },
     handleStructuredLogs: ({ level, message }) => {
-      if (!isDousing(message)) options.log(`${level}: ${message}`)
+      if (!isExpected(message)) options.log(`${level}: ${message}`)
     },
     workers: [
       {
@@ -122,9 +122,12 @@ function withoutSignalListeners<T>(body: () => T): T {
   return result
 }
 
-/** workerd prints a stack for every isolate that ends itself, which is how endpoints are doused. */
-function isDousing(message: string): boolean {
-  return message.includes('script terminated for unknown reasons')
+/** What workerd says of things that are meant: isolates that end themselves, which is how endpoints are doused, and its own end. */
+function isExpected(message: string): boolean {
+  return (
+    message.includes('script terminated for unknown reasons') ||
+    message.includes('is still referenced after the server was dropped')
+  )
 }
 
 export function isLoopback(host: string): boolean {

@@ -7,9 +7,10 @@
  * port and the registry's files open: a shell that waits for our end of its pipe to close then does.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import diagnostics from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
-import diagnostics from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -24,14 +25,14 @@ const guardScript = `trap '' INT TERM HUP; last=0; while read -r pid; do last=$p
 export interface WorkerdProcess {
   /** Resolves when workerd has finished its requests and exited, or the limit is over; `dispose` is Miniflare's. */
   drain(limitMs: number, dispose: () => Promise<void>): Promise<void>
-  /** Ends the guard; for when workerd has ended. */
-  release(): void
+  /** Ends the guard and resolves once it is gone; for when workerd has ended. */
+  release(): Promise<void>
 }
 
 /** To be called before Miniflare is made; one server of a process can be drained. */
 export async function adoptWorkerd(): Promise<WorkerdProcess> {
   await startThroughWrapper()
-  const guard = process.platform === 'win32' ? undefined : startGuard()
+  const guard = process.platform === 'win32' ? undefined : await startGuard()
   let current: ChildProcess | undefined
 
   const adopt = (message: unknown) => {
@@ -58,9 +59,12 @@ export async function adoptWorkerd(): Promise<WorkerdProcess> {
       await exited
       clearTimeout(limit)
     },
-    release() {
+    async release() {
       diagnostics.unsubscribe('child_process', adopt)
-      guard?.stdin?.end('0\n')
+      if (!guard || guard.exitCode !== null || guard.signalCode !== null) return
+      guard.ref()
+      guard.stdin?.end('0\n')
+      await once(guard, 'exit')
     },
   }
 }
@@ -78,13 +82,15 @@ async function startThroughWrapper(): Promise<void> {
   process.env.MINIFLARE_WORKERD_PATH = wrapper
 }
 
-function startGuard(): ChildProcess {
+/** Undefined without a shell: then the next start ends what was left. */
+async function startGuard(): Promise<ChildProcess | undefined> {
   const guard = spawn('/bin/sh', ['-c', guardScript], { stdio: ['pipe', 'ignore', 'ignore'] })
-  // Without a shell there is no guard, and the next start ends what was left.
-  guard.on('error', () => {})
-  guard.stdin?.on('error', () => {})
+  guard.stdin.on('error', () => {})
   guard.unref()
-  return guard
+  return once(guard, 'spawn').then(
+    () => guard,
+    () => undefined,
+  )
 }
 
 function isWorkerd({ spawnfile, spawnargs }: ChildProcess): boolean {

@@ -2,7 +2,6 @@
  * The registry's nouns: principals and their tokens, models with immutable versions and moving aliases, endpoints with an
  * active and a pending configuration, and the snapshot from which a dispatcher isolate authenticates and routes without I/O.
  */
-import type { ErrorCode } from './errors.ts'
 import type { Digest } from './manifest.ts'
 import type { Signature } from './signature.ts'
 import type { Task } from './task.ts'
@@ -142,11 +141,4 @@ export interface RegistrySnapshot {
   versions: Readonly<Record<string, ModelVersion>>
   /** Names of the starter endpoints once they were installed; null before. */
   starters: readonly string[] | null
-}
-
-/** A `ServingError` as data, for results that cross an RPC boundary. */
-export interface Refusal {
-  code: ErrorCode
-  status: number
-  message: string
 }

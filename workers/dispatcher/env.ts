@@ -1,13 +1,13 @@
-import type { InvocationLogObject } from './invocation-log-object.ts'
-import type { RegistryObject } from './registry-object.ts'
+import type { ServingErrorFacts } from '#contracts/errors.ts'
+import type { InvocationRow } from '#contracts/usage.ts'
 
 /** Bindings of the dispatcher. */
 export interface DispatcherEnv {
   HOST: ServiceBinding
   /** One object: the registry. */
-  REGISTRY: DurableObjectNamespace<Remote<RegistryObject>>
+  REGISTRY: DurableObjectNamespace<RegistryRpc>
   /** One object: the invocation log. */
-  INVOCATION_LOG: DurableObjectNamespace<Remote<InvocationLogObject>>
+  INVOCATION_LOG: DurableObjectNamespace<InvocationLogRpc>
   /** Lower-case hex SHA-256 of the administrator's token. */
   ADMIN_TOKEN_HASH: string
   /** `loopback` refuses requests whose Host or Origin is another machine's; `any` is for servers bound beyond loopback. */
@@ -18,11 +18,20 @@ export interface DispatcherEnv {
   EXPECT_STARTERS: boolean
 }
 
-/** An object's methods as they look from another isolate. */
-export type Remote<T> = {
-  [Name in keyof T as T[Name] extends (...args: never[]) => unknown ? Name : never]: T[Name] extends (
-    ...args: infer Args
-  ) => infer Result
-    ? (...args: Args) => Promise<Awaited<Result>>
-    : never
+/** The registry's object as other isolates reach it. */
+export interface RegistryRpc {
+  /** Calls one method of the registry, and starts what it left to be deployed. */
+  call(method: string, args: readonly unknown[]): Promise<Outcome<unknown>>
+  /** The whole registry if it changed since a revision (`snapshot-reply.ts`). */
+  newerThan(revision: number): Promise<Response>
 }
+
+export interface InvocationLogRpc {
+  /** @param rows a JSON list of `InvocationRow`. */
+  append(rows: string): Promise<void>
+  /** Rows that started at or after a time, of one endpoint or of all, oldest first. */
+  since(startedMs: number, endpointId?: string): Promise<InvocationRow[]>
+}
+
+/** A result that keeps a refusal's facts across the RPC boundary, where exceptions lose their fields. */
+export type Outcome<T> = { ok: T } | { refused: ServingErrorFacts }

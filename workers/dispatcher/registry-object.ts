@@ -3,16 +3,13 @@
  * pending when the process died is taken up again by the object's alarm.
  */
 import { DurableObject } from 'cloudflare:workers'
-import { isServingError, type ServingErrorFacts } from '#contracts/errors.ts'
+import { isServingError } from '#contracts/errors.ts'
 import { hostClient } from '#src/gateway/host-client.ts'
 import { Registry } from '#src/registry/registry.ts'
 import { durableObjectDatabase } from '#src/registry/stores/durable-object.ts'
 import { bringUp } from './bring-up.ts'
-import type { DispatcherEnv } from './env.ts'
+import type { DispatcherEnv, Outcome } from './env.ts'
 import { snapshotReply } from './snapshot-reply.ts'
-
-/** A result that keeps a refusal's facts across the RPC boundary, where exceptions lose their fields. */
-export type Outcome<T> = { ok: T } | { refused: ServingErrorFacts }
 
 type RegistryMethods = {
   [Name in keyof Registry]: Registry[Name] extends (...args: never[]) => unknown ? Name : never

@@ -7,16 +7,22 @@ import { hostClient } from '#src/gateway/host-client.ts'
 import { type RegistryViewSource, registryViewSource } from '#src/gateway/registry-view.ts'
 import type { Registry } from '#src/registry/registry.ts'
 import { bufferedSink, newBuffer } from '#src/usage/buffered-sink.ts'
-import type { DispatcherEnv, Remote } from './env.ts'
-import type { Outcome } from './registry-object.ts'
+import type { DispatcherEnv } from './env.ts'
 import { readSnapshot } from './snapshot-reply.ts'
 
 export interface Services {
   env: DispatcherEnv
   host: Host
-  registry: Remote<Registry>
+  registry: RemoteRegistry
   views: RegistryViewSource
   sink: UsageSink
+}
+
+/** The registry's methods as calls to another isolate. */
+export type RemoteRegistry = {
+  [Name in keyof Registry]: Registry[Name] extends (...args: infer Args) => infer Result
+    ? (...args: Args) => Promise<Result>
+    : never
 }
 
 const buffer = newBuffer()
@@ -44,12 +50,12 @@ function sharedServices(env: DispatcherEnv): Omit<Services, 'sink'> {
 const readers = /^(get|list|resolve|build|pending|revision|starters|snapshot)/
 
 /** The registry's methods over RPC; a refusal is thrown here as it was there, and a change expires this isolate's snapshot. */
-function remoteRegistry(env: DispatcherEnv, source: RegistryViewSource): Remote<Registry> {
-  return new Proxy({} as Remote<Registry>, {
+function remoteRegistry(env: DispatcherEnv, source: RegistryViewSource): RemoteRegistry {
+  return new Proxy({} as RemoteRegistry, {
     get:
       (_target, method: string) =>
       async (...args: unknown[]) => {
-        const outcome = (await env.REGISTRY.getByName('registry').call(method as never, args)) as Outcome<unknown>
+        const outcome = await env.REGISTRY.getByName('registry').call(method, args)
         if (!readers.test(method)) source.expire()
         if ('refused' in outcome) throw new ServingError(outcome.refused)
         return outcome.ok

@@ -22,7 +22,8 @@ export const devCommand: Command = defineCommand({
   },
   examples: ['glim dev', 'npm start -- --port 9000 --home ./state'],
   async run({ values, env, locate, terminal }) {
-    const idleSeconds = integerOption('--idle-seconds', values['idle-seconds'], 1, 365 * 24 * 3600) ?? defaultIdleSeconds
+    const idleSeconds =
+      integerOption('--idle-seconds', values['idle-seconds'], 1, 365 * 24 * 3600) ?? defaultIdleSeconds
     await runServer({
       ...addressFrom(env, values),
       home: homeFrom(env, locate, values.home),

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { stop as stopBundler } from 'esbuild'
 import { isServingError } from '#contracts/errors.ts'
 import { type GlimClient, glimClient } from '#src/client/client.ts'
 import { startServer } from '../start-server.ts'
@@ -42,12 +43,23 @@ export async function runServer(options: RunOptions): Promise<void> {
   const unlock = lockStateFolder(home)
   const token = await adminToken(home, options.givenToken)
   const orphans = await endOrphans(home)
-  if (orphans > 0) terminal.note('The last server of this state folder was killed; what it left running has been ended.')
+  if (orphans > 0)
+    terminal.note('The last server of this state folder was killed; what it left running has been ended.')
   await requireFreePort(host, port)
   terminal.note(`state in ${home}, administrator token in ${token.place}`)
 
   const log = (line: string) => terminal.note(line)
-  const server = await startServer({ host, port, home, adminTokenHash: token.hash, idleMs, expectStarters: withStarters, log })
+  const server = await startServer({
+    host,
+    port,
+    home,
+    adminTokenHash: token.hash,
+    idleMs,
+    expectStarters: withStarters,
+    log,
+  })
+  // The bundler's process would wait beside the server for ever.
+  await stopBundler()
   const actualPort = Number(server.url.port)
   const client = glimClient({ url: originOf(host, actualPort), token: token.value })
   const comeUp = async () => {

@@ -1,4 +1,5 @@
 /** When the server is to stop: at Ctrl-C, a signal to the process, or the end of the npm that runs it. */
+import { readFileSync } from 'node:fs'
 import { setInterval } from 'node:timers'
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -29,13 +30,25 @@ export function stopRequest({ underNpm }: { underNpm: boolean }): StopRequest {
     })
   }
   if (underNpm) {
-    const parent = process.ppid
+    const before = ancestors()
     const look = setInterval(() => {
-      if (process.ppid === parent) return
+      if (ancestors() === before) return
       clearInterval(look)
       request()
     }, lookEveryMs)
     look.unref()
   }
   return { requested: promise, isRequested: () => requested }
+}
+
+/** Our parent and, where /proc tells, its parent: npm runs scripts through a shell that outlives it. */
+function ancestors(): string {
+  const parent = process.ppid
+  try {
+    // After the name, which is in brackets and may hold anything, come the state and the parent.
+    const [, grandparent] = readFileSync(`/proc/${parent}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+    return `${parent} ${grandparent}`
+  } catch {
+    return `${parent}`
+  }
 }
