@@ -1,0 +1,211 @@
+/**
+ * Scores the shipped int8 file of a starter model on its official test split, through the runtime that serves it.
+ *
+ *   node models/evaluate.mjs NAME            prints the score and how far batches and graph optimisation move an answer
+ *   node models/evaluate.mjs NAME --golden   also rewrites models/NAME/golden.json
+ *   node models/evaluate.mjs NAME --tokens   compares the tokenizer with {"text", "ids"} lines on standard input
+ *
+ * The data sets are looked up in ../shared/data next to the repository, or in $GLIM_DATA.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync, inflateSync } from 'node:zlib'
+import { Tokenizer } from '@huggingface/tokenizers'
+import * as ort from 'onnxruntime-web'
+
+ort.env.wasm.numThreads = 1
+ort.env.logLevel = 'error'
+
+const models = dirname(fileURLToPath(import.meta.url))
+const data = process.env.GLIM_DATA ?? join(models, '..', '..', 'shared', 'data')
+const [name, ...flags] = process.argv.slice(2)
+const folder = join(models, name ?? '')
+
+const readJson = (file) => JSON.parse(readFileSync(join(folder, file), 'utf8'))
+const readData = (file) => {
+  const bytes = readFileSync(join(data, file))
+  return file.endsWith('.gz') ? gunzipSync(bytes) : bytes
+}
+const round = (value) => Number(value.toPrecision(6))
+const percent = (part, whole) => `${((100 * part) / whole).toFixed(2)} % (${part} of ${whole})`
+
+/** RFC 4180: quoted fields may hold commas, line breaks and doubled quotes. */
+function parseCsv(text) {
+  const rows = [[]]
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g)) {
+    if (end === '' && quoted === undefined && plain === '' && rows.at(-1).length === 0) break
+    rows.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'))
+    if (end === '') break
+    if (end !== ',') rows.push([])
+  }
+  return rows.filter((row) => row.length > 0)
+}
+
+function loadSession(graphOptimizationLevel = 'all') {
+  const bytes = readFileSync(join(folder, 'onnx', 'model_quantized.onnx'))
+  return ort.InferenceSession.create(bytes, { executionProviders: ['wasm'], graphOptimizationLevel })
+}
+
+const int64 = (values, dims) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims)
+const loadTokenizer = () => new Tokenizer(readJson('tokenizer.json'), readJson('tokenizer_config.json'))
+
+/** Runs texts as one right-padded batch and resolves to the first output, its shape and the mask. */
+async function runTexts(session, tokenizer, texts) {
+  const longest = readJson('config.json').max_position_embeddings
+  const rows = texts.map((text) => truncate(tokenizer.encode(text).ids, longest))
+  const width = Math.max(...rows.map((row) => row.length))
+  const ids = rows.flatMap((row) => [...row, ...Array(width - row.length).fill(0)])
+  const mask = rows.flatMap((row) => Array.from({ length: width }, (_, i) => (i < row.length ? 1 : 0)))
+  const shape = [rows.length, width]
+  const output = await session.run({ input_ids: int64(ids, shape), attention_mask: int64(mask, shape) })
+  const tensor = output[session.outputNames[0]]
+  return { values: tensor.data, dims: tensor.dims, lengths: rows.map((row) => row.length) }
+}
+
+/** The closing special token stays when a text is cut. */
+const truncate = (ids, longest) => (ids.length > longest ? [...ids.slice(0, longest - 1), ids.at(-1)] : ids)
+
+function softmax(logits) {
+  const top = Math.max(...logits)
+  const powers = Array.from(logits, (value) => Math.exp(value - top))
+  const sum = powers.reduce((a, b) => a + b, 0)
+  return powers.map((value) => value / sum)
+}
+
+const indexOfMax = (values) => values.reduce((best, value, i) => (value > values[best] ? i : best), 0)
+const rowsOf = (values, width) => Array.from({ length: values.length / width }, (_, i) => values.slice(i * width, (i + 1) * width))
+const largestDifference = (a, b) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0)
+
+/** What a text model must not do: answer differently in a padded batch, or when the runtime optimises its graph. */
+async function reportInvariance(session, vectors, texts) {
+  const alone = []
+  for (const text of texts) alone.push((await vectors(session, [text]))[0])
+  const together = await vectors(session, texts)
+  const unoptimised = []
+  const plain = await loadSession('disabled')
+  for (const text of texts) unoptimised.push((await vectors(plain, [text]))[0])
+  const most = (others) => Math.max(...alone.map((row, i) => largestDifference(row, others[i])))
+  console.log(`largest difference alone / in a padded batch of ${texts.length}: ${most(together).toExponential(1)}`)
+  console.log(`largest difference optimised / unoptimised graph: ${most(unoptimised).toExponential(1)}`)
+}
+
+function writeGolden(cases, note) {
+  const golden = { model: 'onnx/model_quantized.onnx', runtime: 'onnxruntime-web 1.30.0, wasm, one thread', ...note, cases }
+  writeFileSync(join(folder, 'golden.json'), `${JSON.stringify(golden, null, 2)}\n`)
+  console.log(`wrote golden.json with ${cases.length} cases`)
+}
+
+const classify = async (session, tokenizer, texts) => {
+  const { values, dims } = await runTexts(session, tokenizer, texts)
+  return rowsOf(values, dims[1])
+}
+
+/** Scores a text classifier on [text, label] pairs, one text at a time, and resolves to the pairs it got wrong. */
+async function scoreTexts(pairs, goldenTexts) {
+  const [session, tokenizer] = [await loadSession(), loadTokenizer()]
+  const { id2label } = readJson('config.json')
+  const vectors = (model, texts) => classify(model, tokenizer, texts)
+  const wrong = []
+  const started = performance.now()
+  for (const [text, label] of pairs) {
+    const [logits] = await vectors(session, [text])
+    const answer = id2label[indexOfMax(logits)]
+    if (answer !== label) wrong.push({ text, label, answer })
+  }
+  const each = (performance.now() - started) / pairs.length
+  console.log(`${name}: accuracy ${percent(pairs.length - wrong.length, pairs.length)}, ${each.toFixed(2)} ms a text`)
+  await reportInvariance(session, vectors, pairs.slice(0, 8).map(([text]) => text))
+  if (flags.includes('--golden')) {
+    const cases = []
+    for (const text of goldenTexts) {
+      const [logits] = await vectors(session, [text])
+      const scores = softmax(logits)
+      const best = indexOfMax(scores)
+      cases.push({ text, label: id2label[best], score: round(scores[best]) })
+    }
+    writeGolden(cases, { tolerance: 1e-3 })
+  }
+  return wrong
+}
+
+async function evaluateIntent() {
+  const pairs = parseCsv(readData('banking77/test.csv').toString()).slice(1)
+  await scoreTexts(pairs, [
+    'I lost my card, what do I do now?',
+    'why has my top up not gone through',
+    'How long will the transfer to my account take?',
+    'the ATM kept my card!!',
+    'What exchange rate do you use?',
+    'Please close my account',
+    'I was charged twice for the same coffee',
+  ])
+}
+
+/** The little of PNG that 8-bit greyscale images written with filter 0 need. */
+function readGreyPng(bytes) {
+  const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)]
+  const parts = []
+  for (let at = 8; at < bytes.length; at += 12 + bytes.readUInt32BE(at)) {
+    if (bytes.toString('latin1', at + 4, at + 8) === 'IDAT') parts.push(bytes.subarray(at + 8, at + 8 + bytes.readUInt32BE(at)))
+  }
+  const rows = inflateSync(Buffer.concat(parts))
+  return Buffer.concat(Array.from({ length: height }, (_, y) => rows.subarray(y * (width + 1) + 1, (y + 1) * (width + 1))))
+}
+
+async function evaluateDigits() {
+  const session = await loadSession()
+  const images = readData('mnist/t10k-images-idx3-ubyte.gz').subarray(16)
+  const labels = readData('mnist/t10k-labels-idx1-ubyte.gz').subarray(8)
+  const run = async (model, pixels) => {
+    const input = new ort.Tensor('float32', Float32Array.from(pixels, (value) => value / 255), [pixels.length / 784, 1, 28, 28])
+    return rowsOf((await model.run({ pixel_values: input })).logits.data, 10)
+  }
+  let right = 0
+  const started = performance.now()
+  for (let i = 0; i < labels.length; i += 50) {
+    const logits = await run(session, images.subarray(i * 784, (i + 50) * 784))
+    right += logits.filter((row, j) => indexOfMax(row) === labels[i + j]).length
+  }
+  console.log(`digits: accuracy ${percent(right, labels.length)}, ${((performance.now() - started) / labels.length).toFixed(2)} ms an image`)
+  const eight = images.subarray(0, 8 * 784)
+  const plain = await loadSession('disabled')
+  let [batched, optimised] = [0, 0]
+  const together = await run(session, eight)
+  for (let i = 0; i < 8; i++) {
+    const [alone] = await run(session, eight.subarray(i * 784, (i + 1) * 784))
+    const [unoptimised] = await run(plain, eight.subarray(i * 784, (i + 1) * 784))
+    batched = Math.max(batched, largestDifference(alone, together[i]))
+    optimised = Math.max(optimised, largestDifference(alone, unoptimised))
+  }
+  console.log(`largest difference alone / in a batch of 8: ${batched.toExponential(1)}`)
+  console.log(`largest difference optimised / unoptimised graph: ${optimised.toExponential(1)}`)
+  if (!flags.includes('--golden')) return
+  const cases = []
+  const describe = async (input, pixels) => {
+    const scores = softmax((await run(session, pixels))[0])
+    const best = indexOfMax(scores)
+    return { ...input, label: String(best), score: round(scores[best]) }
+  }
+  cases.push(await describe({ image: 'sample.png' }, readGreyPng(readFileSync(join(folder, 'sample.png')))))
+  for (const i of [1, 2, 3, 4, 7]) {
+    const pixels = images.subarray(i * 784, (i + 1) * 784)
+    cases.push(await describe({ pixelsBase64: pixels.toString('base64') }, pixels))
+  }
+  writeGolden(cases, { tolerance: 1e-3, note: 'pixelsBase64 holds 28x28 grey values, one byte each, row by row' })
+}
+
+/** Compares token ids with the ones the training code gives; one {"text", "ids"} object a line on standard input. */
+function compareTokens() {
+  const tokenizer = loadTokenizer()
+  const lines = readFileSync(0, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line))
+  const different = lines.filter(({ text, ids }) => tokenizer.encode(text).ids.join() !== ids.join())
+  console.log(`${name}: ${lines.length - different.length} of ${lines.length} texts tokenised the same`)
+  for (const { text, ids } of different.slice(0, 5)) console.log(JSON.stringify({ text, ids, got: tokenizer.encode(text).ids }))
+  process.exitCode = different.length ? 1 : 0
+}
+
+const evaluations = { intent: evaluateIntent, digits: evaluateDigits }
+if (!(name in evaluations)) throw new Error(`usage: node models/evaluate.mjs ${Object.keys(evaluations).join('|')} [--golden|--tokens]`)
+if (flags.includes('--tokens')) compareTokens()
+else await evaluations[name]()
