@@ -7,11 +7,20 @@ import type { Reply, TestServer } from './server.ts'
 
 const shardBytes = 1024 * 1024
 
-export async function importFolder(server: TestServer, folder: string, name: string, extra: Record<string, unknown> = {}): Promise<Reply> {
+export async function importFolder(
+  server: TestServer,
+  folder: string,
+  name: string,
+  extra: Record<string, unknown> = {},
+): Promise<Reply> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
   const graph = chooseGraph(paths, extra)
-  const files = await Promise.all([graph, ...companionsOf(graph, paths)].map(async (path) => ({ path, bytes: await readFile(join(folder, path)) })))
+  const files = await Promise.all(
+    [graph, ...companionsOf(graph, paths)].map(async (path) => ({ path, bytes: await readFile(join(folder, path)) })),
+  )
   return importFiles(server, files, name, extra)
 }
 

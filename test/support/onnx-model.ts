@@ -93,7 +93,11 @@ export function embedderFiles(): ModelFile[] {
     outputs: [{ name: 'last_hidden_state', dtype: 'float32', shape: ['rows', 'tokens', wordSize] }],
     weights: [floats('vectors', [vocabulary.length, wordSize], vectors)],
   })
-  return [{ path: 'model.onnx', bytes: graph }, ...tokenizerFiles(), json('config.json', { architectures: ['BertModel'] })]
+  return [
+    { path: 'model.onnx', bytes: graph },
+    ...tokenizerFiles(),
+    json('config.json', { architectures: ['BertModel'] }),
+  ]
 }
 
 /** A classifier with the labels `negative` and `positive`: "bad" and "good" speak for one, other words for neither. */
@@ -131,7 +135,10 @@ function tokenizerFiles(): ModelFile[] {
       vocab: Object.fromEntries(vocabulary.map((word, id) => [word, id])),
     },
   }
-  return [json('tokenizer.json', tokenizer), json('tokenizer_config.json', { pad_token: '[PAD]', model_max_length: 64 })]
+  return [
+    json('tokenizer.json', tokenizer),
+    json('tokenizer_config.json', { pad_token: '[PAD]', model_max_length: 64 }),
+  ]
 }
 
 export function json(path: string, value: unknown): ModelFile {
@@ -147,7 +154,9 @@ function nodeOf({ operator, inputs, outputs, attributes = {}, domain = '' }: Gra
     ...inputs.map((name) => text(1, name)),
     ...outputs.map((name) => text(2, name)),
     text(4, operator),
-    ...Object.entries(attributes).map(([name, value]) => document(5, joined([text(1, name), integer(3, value), integer(20, 2)]))),
+    ...Object.entries(attributes).map(([name, value]) =>
+      document(5, joined([text(1, name), integer(3, value), integer(20, 2)])),
+    ),
     text(7, domain),
   ])
 }
@@ -159,7 +168,12 @@ function portOf({ name, dtype, shape }: GraphPort): Uint8Array {
 }
 
 function weightsOf({ name, dtype, shape, bytes }: GraphWeights): Uint8Array {
-  return joined([...shape.map((size) => integer(1, size)), integer(2, dtypes[dtype].onnx), text(8, name), document(9, bytes)])
+  return joined([
+    ...shape.map((size) => integer(1, size)),
+    integer(2, dtypes[dtype].onnx),
+    text(8, name),
+    document(9, bytes),
+  ])
 }
 
 function text(field: number, value: string): Uint8Array {

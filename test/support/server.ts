@@ -55,7 +55,12 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
   }
 }
 
-async function send(url: URL, method: string, body: unknown, { token = adminTestToken, headers = {}, signal }: SendOptions = {}): Promise<Reply> {
+async function send(
+  url: URL,
+  method: string,
+  body: unknown,
+  { token = adminTestToken, headers = {}, signal }: SendOptions = {},
+): Promise<Reply> {
   const isRaw = typeof body === 'string' || body instanceof Uint8Array
   const response = await fetch(url, {
     method,

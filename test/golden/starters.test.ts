@@ -1,0 +1,71 @@
+/** The starter models, imported and served as a first start does it, give the outputs that their golden files hold. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { greyPng } from '../support/grey-png.ts'
+import { createEndpoint, importFolder } from '../support/import-folder.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
+
+const models = fileURLToPath(new URL('../../models/', import.meta.url))
+const names = readdirSync(models).filter((name) => existsSync(join(models, name, 'golden.json')))
+
+interface GoldenCase {
+  text?: string
+  image?: string
+  pixelsBase64?: string
+  label?: string
+  score?: number
+  /** First values of a vector, and its length. */
+  values?: number[]
+  norm?: number
+}
+
+interface Golden {
+  tolerance: number
+  cases: GoldenCase[]
+}
+
+const golden = (name: string): Golden => JSON.parse(readFileSync(join(models, name, 'golden.json'), 'utf8')) as Golden
+/** A language model's golden texts are checked where generation is. */
+const served = names.filter((name) =>
+  golden(name).cases.every((one) => one.label !== undefined || one.values !== undefined),
+)
+
+describe('the starter models in isolates', () => {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await startTestServer()
+    for (const name of served) {
+      const imported = await importFolder(server, join(models, name), name)
+      expect(imported.status, imported.text).toBe(200)
+      await createEndpoint(server, name, name)
+    }
+  })
+  afterAll(() => server.stop())
+
+  it.each(served.flatMap((name) => golden(name).cases.map((one, index) => ({ name, index, one }))))(
+    '$name answers golden case $index',
+    async ({ name, one }) => {
+      const reply = await server.send('POST', `/serving-endpoints/${name}/invocations`, {
+        inputs: [inputOf(name, one)],
+      })
+      expect(reply.status, reply.text).toBe(200)
+      const [prediction] = reply.json.predictions
+      const { tolerance } = golden(name)
+      if (one.values) {
+        for (const [at, value] of one.values.entries())
+          expect(Math.abs(prediction[at] - value)).toBeLessThanOrEqual(tolerance)
+      } else {
+        expect(prediction[0].label).toBe(one.label)
+        expect(Math.abs(prediction[0].score - one.score!)).toBeLessThanOrEqual(tolerance)
+      }
+    },
+  )
+})
+
+function inputOf(name: string, { text, image, pixelsBase64 }: GoldenCase): string {
+  if (text !== undefined) return text
+  if (image !== undefined) return readFileSync(join(models, name, image)).toString('base64')
+  return greyPng(Buffer.from(pixelsBase64!, 'base64'), 28, 28).toString('base64')
+}
