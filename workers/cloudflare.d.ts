@@ -31,6 +31,8 @@ interface DurableObjectState extends ExecutionContext {
     get(name: string, start: () => Promise<{ class: unknown }>): ServiceBinding & { douse(): Promise<void> }
     abort(name: string, reason: unknown): void
   }
+  /** Ends this object: its memory comes back, requests under way fail, and the next request makes it anew. */
+  abort(reason: string): void
   blockConcurrencyWhile<T>(body: () => Promise<T>): Promise<T>
 }
 

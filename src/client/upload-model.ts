@@ -64,7 +64,7 @@ export async function uploadModel(files: readonly LocalFile[], options: UploadOp
 }
 
 async function missingOf(artifacts: readonly Artifact[], client: UploadOptions['client']): Promise<Set<Digest>> {
-  const digests = [...new Set(artifacts.flatMap(({ shards }) => shards.map(({ digest }) => digest)))]
+  const digests = [...new Set(artifacts.flatMap(({ shards = [] }) => shards.map(({ digest }) => digest)))]
   const missing = new Set<Digest>()
   for (let at = 0; at < digests.length; at += questionDigests) {
     for (const digest of await client.missingBlobs(digests.slice(at, at + questionDigests))) missing.add(digest)
@@ -83,7 +83,7 @@ function placesOf(files: readonly LocalFile[], artifacts: readonly Artifact[], m
   return artifacts.map((artifact, index) => {
     const shards: Place['shards'] = []
     let at = 0
-    for (const shard of artifact.shards) {
+    for (const shard of artifact.shards ?? []) {
       if (left.delete(shard.digest)) shards.push({ shard, at })
       at += shard.sizeBytes
     }

@@ -32,18 +32,36 @@ export const shardSchema = z.strictObject({
   sizeBytes: z.number().int().min(0).max(limits.maxShardBytes),
 })
 
+/**
+ * Where bytes come from that are fetched on first use: a file of the hub that the server is configured with, never a free URL,
+ * so that no manifest can make a server call an address of its author's choice.
+ */
+export const originSchema = z.strictObject({
+  /** `OWNER/NAME` on the hub. */
+  repository: z.string().regex(/^[\w.-]+\/[\w.-]+$/),
+  /** The commit, 40 hex digits: a branch moves, a commit does not. */
+  revision: z.string().regex(/^[0-9a-f]{40}$/),
+  path: artifactPathSchema,
+})
+
 export const artifactSchema = z.strictObject({
   path: artifactPathSchema,
   sizeBytes: z.number().int().nonnegative(),
-  /** Digest of the whole file. */
-  digest: digestSchema,
-  shards: z.array(shardSchema),
+  /** Weight precision, where the source says it. */
+  dtype: z.string().max(16).optional(),
+  /** Digest of the whole file; absent where its origin publishes none: then the first read pins what it saw. */
+  digest: digestSchema.optional(),
+  /** Absent until the first read of an artifact that has an origin; the cache records them then. */
+  shards: z.array(shardSchema).optional(),
+  origin: originSchema.optional(),
 })
 
 export const manifestSchema = z
   .strictObject({
     version: z.literal(1),
     artifacts: z.array(artifactSchema).min(1).max(limits.artifactsPerManifest),
+    /** Room for who vouches for the bytes; nothing checks it yet. */
+    signature: z.string().max(4_096).optional(),
   })
   .superRefine((manifest, context) => {
     const seen = new Set<string>()
@@ -56,6 +74,10 @@ export const manifestSchema = z
           message: `"${artifact.path}" is listed twice`,
         })
       seen.add(artifact.path)
+      if (!artifact.shards) {
+        if (!artifact.origin) context.addIssue({ code: 'custom', path: ['artifacts', index, 'shards'], message: `"${artifact.path}" has neither shards nor an origin` })
+        continue
+      }
       shards += artifact.shards.length
       const total = artifact.shards.reduce((sum, shard) => sum + shard.sizeBytes, 0)
       if (total !== artifact.sizeBytes) {
@@ -75,6 +97,7 @@ export const manifestSchema = z
     }
   })
 
+export type Origin = z.infer<typeof originSchema>
 export type Shard = z.infer<typeof shardSchema>
 export type Artifact = z.infer<typeof artifactSchema>
 export type Manifest = z.infer<typeof manifestSchema>

@@ -44,7 +44,7 @@ async function answer(route: Route, request: IRequest, { url, requestId, service
       request: request as unknown as Request,
       url,
       requestId,
-      params: decoded(request.params),
+      params: decoded(request.params, url.pathname),
       services,
       view: await services.views.current(),
     }
@@ -102,10 +102,11 @@ function dialectOf(pathname: string): Dialect {
   return /^\/v2(\/|$)/.test(pathname) ? 'open-inference' : 'native'
 }
 
-function decoded(params: Record<string, string>): Record<string, string> {
+function decoded(params: Record<string, string>, pathname: string): Record<string, string> {
+  if (!pathname.includes('%')) return params
   try {
     return Object.fromEntries(
-      Object.entries(params).map(([name, value]) => [name, value.includes('%') ? decodeURIComponent(value) : value]),
+      Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]),
     )
   } catch {
     throw badRequest('The path is not valid percent-encoded UTF-8.')

@@ -2,6 +2,7 @@
 import { badRequest, isServingError } from '#contracts/errors.ts'
 import type { HostEnv } from './env.ts'
 import { getArtifact, missingBlobs, putBlob, putManifest } from './model-store.ts'
+import { replicaGone, replicaState } from './replica.ts'
 import { bundleOf } from './spec-header.ts'
 
 export { Replica } from './replica.ts'
@@ -30,15 +31,25 @@ async function route(request: Request, env: HostEnv): Promise<Response> {
       return putManifest(await request.json(), env)
     case '/artifacts':
       return getArtifact(url, env)
+    case '/state':
+      return Response.json(replicaState((await bundleOf(request.headers)).id))
     case '/run':
     case '/describe':
     case '/douse':
-    case '/state':
-    case '/logs': {
-      const { id } = await bundleOf(request.headers)
-      return env.REPLICA.getByName(id).fetch(request)
-    }
+    case '/logs':
+      return askReplica(request, env)
     default:
       throw badRequest(`The host has no route ${url.pathname}.`)
   }
+}
+
+async function askReplica(request: Request, env: HostEnv): Promise<Response> {
+  const { id } = await bundleOf(request.headers)
+  const { url, method, headers, signal } = request
+  const body = await request.arrayBuffer()
+  const ask = () => env.REPLICA.getByName(id).fetch(new Request(url, { method, headers, body, signal }))
+  return ask().catch((error: unknown) => {
+    if (!(error instanceof Error) || !error.message.includes(replicaGone)) throw error
+    return ask()
+  })
 }

@@ -33,7 +33,7 @@ export async function missingBlobs(body: unknown, env: HostEnv): Promise<Respons
 export async function putManifest(body: unknown, env: HostEnv): Promise<Response> {
   const manifest = parseBody(manifestSchema, body, 'manifest')
   const missing = await missingOf(
-    new Set(manifest.artifacts.flatMap((artifact) => artifact.shards.map((shard) => shard.digest))),
+    new Set(manifest.artifacts.flatMap((artifact) => (artifact.shards ?? []).map((shard) => shard.digest))),
     env,
   )
   if (missing.length > 0) {

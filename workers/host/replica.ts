@@ -21,7 +21,14 @@ interface Activity {
   lastUsedMs: number
   /** Smoothed time of a request, for `Retry-After`. */
   requestMs: number
+  /** Counts isolates, so that of all requests that see one end only the first replaces it. */
+  isolate: number
+  /** Resolves once the isolate before this one is gone. */
+  gone: Promise<void>
 }
+
+/** What a request sees that comes in the moment in which its replica goes: it only has to come again. */
+export const replicaGone = 'glim: the replica went to rest'
 
 /** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
 const activity = new Map<string, Activity>()
@@ -42,8 +49,6 @@ export class Replica extends DurableObject<HostEnv> {
     const bundle = await bundleOf(request.headers)
     const now = activityOf(bundle.id)
     switch (new URL(request.url).pathname) {
-      case '/state':
-        return Response.json({ state: now.state, inFlight: now.inFlight })
       case '/logs':
         return Response.json({ logs: this.#log.text() })
       case '/douse':
@@ -60,30 +65,32 @@ export class Replica extends DurableObject<HostEnv> {
       const seconds = Math.ceil((now.requestMs * now.inFlight) / 1000)
       return refuse(exhausted(`${now.inFlight} requests already wait for this model.`, Math.max(1, seconds)))
     }
-    const cold = now.state === 'cold'
-    if (cold) now.state = 'loading'
     now.inFlight += 1
+    let { isolate } = now
     const startedMs = Date.now()
     try {
       const body = await request.arrayBuffer()
-      const attempt = () =>
-        withDeadline(request.signal, (signal) =>
+      const attempt = async () => {
+        await now.gone
+        if (now.state === 'cold') now.state = 'loading'
+        isolate = now.isolate
+        return withDeadline(request.signal, (signal) =>
           this.#isolate(bundle).fetch(
             new Request(request.url, { method: 'POST', headers: request.headers, body, signal }),
           ),
         )
+      }
       const response = await attempt().catch(async (error: unknown) => {
         if (request.signal.aborted || isServingError(error)) throw error
-        await this.#douse(bundle, `the isolate failed (${textOf(error)})`)
-        now.state = 'loading'
+        await this.#douse(bundle, `the isolate failed (${textOf(error)})`, isolate)
         return attempt()
       })
-      this.#noteLoad(response, now)
+      await this.#noteLoad(response, bundle, isolate)
       return response
     } catch (error) {
       if (request.signal.aborted) throw error
       if (isServingError(error)) return refuse(error)
-      await this.#douse(bundle, `the isolate failed again (${textOf(error)})`)
+      await this.#douse(bundle, `the isolate failed again (${textOf(error)})`, isolate)
       return refuse(modelFailed(`The model's isolate ended while it answered: ${textOf(error)}.`))
     } finally {
       now.inFlight -= 1
@@ -93,12 +100,14 @@ export class Replica extends DurableObject<HostEnv> {
     }
   }
 
-  #noteLoad(response: Response, now: Activity): void {
+  /** An isolate that could not load its model holds memory and no answers, so it ends at once. */
+  async #noteLoad(response: Response, bundle: Bundle, isolate: number): Promise<void> {
     const loaded = response.headers.get('x-glim-loaded')
     if (loaded !== null) this.#log.append(`loaded: ${loaded}`)
     const failed = response.headers.get('x-glim-load-failed')
-    if (failed !== null) this.#log.append(`load failed: ${decodeURIComponent(failed)}`)
-    now.state = failed === null ? 'warm' : 'cold'
+    const now = activityOf(bundle.id)
+    if (failed !== null) await this.#douse(bundle, `load failed: ${decodeURIComponent(failed)}`, isolate)
+    else if (isolate === now.isolate) now.state = 'warm'
   }
 
   #isolate(bundle: Bundle) {
@@ -136,16 +145,28 @@ export class Replica extends DurableObject<HostEnv> {
     }
   }
 
-  async #douse(bundle: Bundle, why: string): Promise<void> {
+  /** Resolves once the isolate is gone, whoever asked for its end first. */
+  async #douse(bundle: Bundle, why: string, isolate = activityOf(bundle.id).isolate): Promise<void> {
     const now = activityOf(bundle.id)
-    if (now.state === 'cold') return
-    now.state = 'cold'
-    this.#log.append(`doused: ${why}`)
+    if (isolate === now.isolate && now.state !== 'cold') {
+      now.state = 'cold'
+      now.isolate += 1
+      this.#log.append(`doused: ${why}`)
+      now.gone = this.#end(bundle, why, now)
+    }
+    await now.gone
+  }
+
+  async #end(bundle: Bundle, why: string, now: Activity): Promise<void> {
     // The isolate ends inside this call, so the call always fails.
     await this.#isolate(bundle)
       .douse()
       .catch(() => undefined)
     this.ctx.facets.abort('endpoint', new Error(`doused: ${why}`))
+    // The memory comes back only when nobody holds the isolate, and this object does for as long as it lives itself.
+    setTimeout(() => {
+      if (now.inFlight === 0) this.ctx.abort(replicaGone)
+    }, 0)
   }
 }
 
@@ -162,10 +183,16 @@ async function withDeadline<T>(caller: AbortSignal, work: (signal: AbortSignal) 
   }
 }
 
+/** Asked without waking the object, which would keep a doused isolate's memory. */
+export function replicaState(id: string): Pick<Activity, 'state' | 'inFlight'> {
+  const { state, inFlight } = activityOf(id)
+  return { state, inFlight }
+}
+
 function activityOf(id: string): Activity {
   let entry = activity.get(id)
   if (!entry) {
-    entry = { state: 'cold', inFlight: 0, lastUsedMs: 0, requestMs: 0 }
+    entry = { state: 'cold', inFlight: 0, lastUsedMs: 0, requestMs: 0, isolate: 0, gone: Promise.resolve() }
     activity.set(id, entry)
   }
   return entry
