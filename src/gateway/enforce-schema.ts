@@ -110,6 +110,8 @@ export function fitted(tensor: Tensor, field: Field, path: string): Tensor {
   const shape = [...tensor.shape]
   if (isColumn(field) && shape.length === 0) shape.push(1)
   while (shape.length > 0 && shape.length < field.shape.length && field.shape[shape.length] === 1) shape.push(1)
+  // An empty list cannot say how large the axes inside it would be; the signature does.
+  while (shape.includes(0) && shape.length < field.shape.length) shape.push(Number(field.shape[shape.length]) || 0)
   const fits =
     shape.length === field.shape.length &&
     shape.every((size, axis) => typeof field.shape[axis] !== 'number' || field.shape[axis] === size)
