@@ -5,7 +5,7 @@
  * a broken transfer costs one shard's retry. The digest is the name, so no copy can ever be stale.
  */
 import type { BlobStore } from '#contracts/blob-store.ts'
-import { dataLoss } from '#contracts/errors.ts'
+import { badRequest, dataLoss } from '#contracts/errors.ts'
 import type { Shard } from '#contracts/manifest.ts'
 import { digestOf } from './digest.ts'
 
@@ -18,7 +18,7 @@ export interface ReadShardOptions {
 /**
  * Resolves to exactly `shard.sizeBytes` verified bytes, offering a copy to every tier nearer than the one that answered.
  *
- * @throws {ServingError} DATA_LOSS when no tier holds the shard intact; final.
+ * @throws {ServingError} DATA_LOSS when no tier holds the shard intact, 400 where the manifest misstates its size; final.
  */
 export async function readShard(shard: Shard, { tiers, signal }: ReadShardOptions): Promise<Uint8Array> {
   const tried: string[] = []
@@ -28,7 +28,11 @@ export async function readShard(shard: Shard, { tiers, signal }: ReadShardOption
       tried.push(`${tier.name}: absent`)
       continue
     }
-    if (bytes.byteLength === shard.sizeBytes && (await digestOf(bytes)) === shard.digest) {
+    if ((await digestOf(bytes)) === shard.digest) {
+      // The bytes are what they are called, and others may use them: it is this manifest that is wrong.
+      if (bytes.byteLength !== shard.sizeBytes) {
+        throw badRequest(`Shard ${shard.digest} has ${bytes.byteLength} bytes, not the ${shard.sizeBytes} of the manifest.`)
+      }
       // Best effort: a full near tier slows the next read, it does not fail this one.
       await Promise.allSettled(tiers.slice(0, depth).map((nearer) => nearer.put(shard.digest, bytes)))
       return bytes

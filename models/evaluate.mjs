@@ -142,6 +142,34 @@ async function evaluateIntent() {
   ])
 }
 
+/** The 1st, 11th, 21st and so on sentence of each language is in no training set; sentences under 40 characters are left out. */
+function heldBackSentences() {
+  const seen = {}
+  return readData('lingua/sentences.tsv.gz').toString().split('\n').filter(Boolean).flatMap((line) => {
+    const tab = line.indexOf('\t')
+    const [language, text] = [line.slice(0, tab), line.slice(tab + 1)]
+    seen[language] = (seen[language] ?? -1) + 1
+    return seen[language] % 10 === 0 && [...text].length >= 40 ? [[text, language]] : []
+  })
+}
+
+async function evaluateLanguage() {
+  const pairs = heldBackSentences()
+  const wrong = await scoreTexts(pairs, [
+    'Where does the river meet the sea?',
+    'Où le fleuve rejoint-il la mer ?',
+    'Wo mündet der Fluss ins Meer?',
+    '川はどこで海に注ぎますか。',
+    'Где река впадает в море?',
+    'أين يلتقي النهر بالبحر؟',
+    '¿Dónde se encuentra el río con el mar?',
+  ])
+  const confusions = {}
+  for (const { label, answer } of wrong) confusions[`${label}→${answer}`] = (confusions[`${label}→${answer}`] ?? 0) + 1
+  const most = Object.entries(confusions).sort(([, a], [, b]) => b - a).slice(0, 8)
+  console.log(`most frequent confusions: ${most.map(([pair, count]) => `${pair} ${count}`).join(', ')}`)
+}
+
 /** The little of PNG that 8-bit greyscale images written with filter 0 need. */
 function readGreyPng(bytes) {
   const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)]
@@ -195,6 +223,89 @@ async function evaluateDigits() {
   writeGolden(cases, { tolerance: 1e-3, note: 'pixelsBase64 holds 28x28 grey values, one byte each, row by row' })
 }
 
+/** Mean over the tokens that are there, then length 1, as 1_Pooling/config.json and modules.json say. */
+async function embedTexts(session, tokenizer, texts) {
+  const { values, dims, lengths } = await runTexts(session, tokenizer, texts)
+  const [, width, dim] = dims
+  return lengths.map((length, i) => {
+    const mean = new Float64Array(dim)
+    for (let t = 0; t < length; t++) for (let d = 0; d < dim; d++) mean[d] += values[(i * width + t) * dim + d] / length
+    const norm = Math.hypot(...mean)
+    return { norm, vector: mean.map((value) => value / norm) }
+  })
+}
+
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0)
+
+/** Ranks from 0, equal values sharing their mean rank. */
+function ranksOf(values) {
+  const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b])
+  const ranks = new Float64Array(values.length)
+  for (let start = 0, end = 0; start < order.length; start = end) {
+    while (end < order.length && values[order[end]] === values[order[start]]) end++
+    for (let i = start; i < end; i++) ranks[order[i]] = (start + end - 1) / 2
+  }
+  return ranks
+}
+
+function spearman(a, b) {
+  const [x, y] = [ranksOf(a), ranksOf(b)]
+  const mean = (a.length - 1) / 2
+  const sum = (f) => x.reduce((total, _, i) => total + f(x[i] - mean, y[i] - mean), 0)
+  return sum((p, q) => p * q) / Math.sqrt(sum((p) => p * p) * sum((_, q) => q * q))
+}
+
+/** Every sentence next to one that says the same; sentences of different rows have nothing to do with each other. */
+const paraphrases = [
+  ['I lost my bank card yesterday.', 'Yesterday my bank card got lost.'],
+  ['A man is playing the guitar on stage.', 'On the stage a man plays a guitar.'],
+  ['The two dogs are running through the snow.', 'Two dogs run in the snow.'],
+  ['How do I reset my password?', 'Resetting a password: how is it done?'],
+]
+
+async function evaluateEmbed() {
+  const [session, tokenizer] = [await loadSession(), loadTokenizer()]
+  const vectors = async (model, texts) => (await embedTexts(model, tokenizer, texts)).map(({ vector }) => vector)
+  const one = async (text) => (await vectors(session, [text]))[0]
+  const pairs = parseCsv(readData('stsb/test.csv').toString())
+  const cosines = []
+  const started = performance.now()
+  for (const [first, second] of pairs) cosines.push(dot(await one(first), await one(second)))
+  const each = (performance.now() - started) / (2 * pairs.length)
+  const correlation = spearman(cosines, pairs.map(([, , score]) => Number(score)))
+  console.log(`embed: STS-B test Spearman ${correlation.toFixed(4)} (${pairs.length} pairs), ${each.toFixed(2)} ms a text`)
+
+  const texts = parseCsv(readData('banking77/test.csv').toString()).slice(1)
+  const bank = []
+  for (const [text] of texts) bank.push(Float32Array.from(await one(text)))
+  let found = 0
+  for (let i = 0; i < bank.length; i++) {
+    let [best, nearest] = [-2, -1]
+    for (let j = 0; j < bank.length; j++) {
+      if (j === i) continue
+      let cosine = 0
+      for (let d = 0; d < bank[i].length; d++) cosine += bank[i][d] * bank[j][d]
+      if (cosine > best) [best, nearest] = [cosine, j]
+    }
+    if (texts[nearest][1] === texts[i][1]) found++
+  }
+  console.log(`nearest other text of banking77's test split has the same intent: ${percent(found, bank.length)}`)
+
+  const said = await vectors(session, paraphrases.map(([text]) => text))
+  const again = await vectors(session, paraphrases.map(([, text]) => text))
+  const same = said.map((vector, i) => dot(vector, again[i]))
+  const other = said.flatMap((vector, i) => again.filter((_, j) => j !== i).map((partner) => dot(vector, partner)))
+  console.log(`paraphrases: lowest cosine ${Math.min(...same).toFixed(3)}, highest of unrelated sentences ${Math.max(...other).toFixed(3)}`)
+  await reportInvariance(session, vectors, pairs.slice(0, 8).map(([text]) => text))
+  if (!flags.includes('--golden')) return
+  const cases = []
+  for (const text of [...paraphrases.slice(0, 3).flat(), '', 'Zürich – naïve “quotes” & 42.5 %']) {
+    const [{ norm, vector }] = await embedTexts(session, tokenizer, [text])
+    cases.push({ text, vector: Array.from(vector.slice(0, 8), round), norm: round(norm) })
+  }
+  writeGolden(cases, { tolerance: 1e-4, note: 'vector: first 8 values after mean pooling and normalisation; norm: length of the mean before it' })
+}
+
 /** Compares token ids with the ones the training code gives; one {"text", "ids"} object a line on standard input. */
 function compareTokens() {
   const tokenizer = loadTokenizer()
@@ -205,7 +316,7 @@ function compareTokens() {
   process.exitCode = different.length ? 1 : 0
 }
 
-const evaluations = { intent: evaluateIntent, digits: evaluateDigits }
+const evaluations = { intent: evaluateIntent, digits: evaluateDigits, embed: evaluateEmbed, language: evaluateLanguage }
 if (!(name in evaluations)) throw new Error(`usage: node models/evaluate.mjs ${Object.keys(evaluations).join('|')} [--golden|--tokens]`)
 if (flags.includes('--tokens')) compareTokens()
 else await evaluations[name]()

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { glimClient } from '#src/client/client.ts'
 import type { Surroundings } from './command.ts'
-import { usage } from './failure.ts'
+import { tokenPattern } from './dev/admin-token.ts'
+import { Failure, usage } from './failure.ts'
 import { integerOption } from './parse-arguments.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -57,15 +58,23 @@ function callersFolder(env: Env, cwd: string): string {
 /** Undefined where there is none: whether that matters is the server's to say, if there is one. */
 function tokenFrom(env: Env, home: string): string | undefined {
   const token = given(env.GLIM_TOKEN)
-  if (token !== undefined) return token
-  const path = join(home, 'token')
+  return token === undefined ? tokenIn(join(home, 'token')) : word(token, 'GLIM_TOKEN')
+}
+
+function tokenIn(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim()
+    return word(readFileSync(path, 'utf8').trim(), path)
   } catch (error) {
+    if (error instanceof Failure) throw error
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw usage(`The token in ${path} cannot be read (${code}). Set GLIM_TOKEN instead.`)
   }
+}
+
+function word(token: string, place: string): string {
+  if (tokenPattern.test(token)) return token
+  throw usage(`What ${place} holds is no token: a token is one word of printable ASCII characters.`)
 }
 
 /** An empty variable is one that somebody meant to unset. */

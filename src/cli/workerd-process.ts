@@ -53,11 +53,18 @@ export async function adoptWorkerd(): Promise<WorkerdProcess> {
     async drain(limitMs, dispose) {
       const child = current
       if (!child || child.exitCode !== null || child.signalCode !== null) return dispose()
-      const exited = new Promise<void>((resolve) => child.prependOnceListener('exit', () => resolve(dispose())))
+      const { promise: disposed, resolve } = Promise.withResolvers<void>()
+      let limit: NodeJS.Timeout | undefined
+      const disposeOnce = () => {
+        clearTimeout(limit)
+        child.removeListener('exit', disposeOnce)
+        resolve(dispose())
+      }
+      // Before Miniflare's own listener, which would start workerd again.
+      child.prependListener('exit', disposeOnce)
+      limit = setTimeout(disposeOnce, limitMs)
       child.kill('SIGTERM')
-      const limit = setTimeout(() => void dispose(), limitMs)
-      await exited
-      clearTimeout(limit)
+      await disposed
     },
     async release() {
       diagnostics.unsubscribe('child_process', adopt)
@@ -95,4 +102,18 @@ async function startGuard(): Promise<ChildProcess | undefined> {
 
 function isWorkerd({ spawnfile, spawnargs }: ChildProcess): boolean {
   return spawnfile === (process.env.MINIFLARE_WORKERD_PATH ?? workerdBinary) && spawnargs[1] === 'serve'
+}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Makes Miniflare without what it listens to signals with: it would end the process at the first, requests or not. */
+export function withoutSignalListeners<T>(body: () => T): T {
+  const before = new Map(signals.map((signal) => [signal, process.listeners(signal)]))
+  const result = body()
+  for (const [signal, listeners] of before) {
+    for (const listener of process.listeners(signal)) {
+      if (!listeners.includes(listener)) process.removeListener(signal, listener)
+    }
+  }
+  return result
 }

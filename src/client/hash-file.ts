@@ -24,7 +24,7 @@ export async function hashFile(
   let sizeBytes = 0
   const file = await open(location)
   try {
-    const buffer = Buffer.allocUnsafe(limits.shardBytes)
+    const buffer = new Uint8Array(limits.shardBytes)
     for (;;) {
       const bytes = await readFully(file, buffer, sizeBytes)
       if (bytes.byteLength === 0) break
@@ -39,13 +39,8 @@ export async function hashFile(
   return { path, sizeBytes, digest: `sha256:${whole.digest('hex')}`, shards }
 }
 
-/** Resolves to a copy of one shard's bytes: fewer than it has where the file became shorter meanwhile. */
-export async function readShardOf(file: FileHandle, at: number, sizeBytes: number): Promise<Uint8Array> {
-  return readFully(file, Buffer.allocUnsafe(sizeBytes), at)
-}
-
-/** Fills the buffer from a position unless the file ends before; one read may bring less than was asked for. */
-async function readFully(file: FileHandle, buffer: Buffer, at: number): Promise<Buffer> {
+/** Resolves to the buffer filled from a position, or to less of it where the file ends before; one read may bring only a part. */
+export async function readFully(file: FileHandle, buffer: Uint8Array, at: number): Promise<Uint8Array> {
   let filled = 0
   while (filled < buffer.byteLength) {
     const { bytesRead } = await file.read(buffer, filled, buffer.byteLength - filled, at + filled)

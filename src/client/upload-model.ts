@@ -5,9 +5,10 @@
  * with the first sends the difference. At most `concurrentShards` shards are in memory.
  */
 import { open } from 'node:fs/promises'
+import { limits } from '#contracts/limits.ts'
 import type { Artifact, Digest, Manifest, Shard } from '#contracts/manifest.ts'
 import type { GlimClient } from './client.ts'
-import { hashFile, type LocalFile, readShardOf } from './hash-file.ts'
+import { hashFile, type LocalFile, readFully } from './hash-file.ts'
 
 const concurrentShards = 4
 /** Digests per question; a question is answered by as many look-ups on the server. */
@@ -19,8 +20,11 @@ export interface UploadProgress {
   totalBytes: number
 }
 
+/** A shard's bytes are the caller's again once `putBlob` has resolved. */
+export type BlobReceiver = Pick<GlimClient, 'missingBlobs' | 'putBlob'>
+
 export interface UploadOptions {
-  client: Pick<GlimClient, 'missingBlobs' | 'putBlob'>
+  client: BlobReceiver
   /** For progress; the sum of the files' sizes. */
   totalBytes: number
   onProgress?: (progress: UploadProgress) => void
@@ -63,7 +67,7 @@ export async function uploadModel(files: readonly LocalFile[], options: UploadOp
   return { manifest: { version: 1, artifacts }, sizeBytes, sentBytes: sent }
 }
 
-async function missingOf(artifacts: readonly Artifact[], client: UploadOptions['client']): Promise<Set<Digest>> {
+async function missingOf(artifacts: readonly Artifact[], client: BlobReceiver): Promise<Set<Digest>> {
   const digests = [...new Set(artifacts.flatMap(({ shards = [] }) => shards.map(({ digest }) => digest)))]
   const missing = new Set<Digest>()
   for (let at = 0; at < digests.length; at += questionDigests) {
@@ -93,7 +97,7 @@ function placesOf(files: readonly LocalFile[], artifacts: readonly Artifact[], m
 
 async function sendShards(
   { location, shards }: Place,
-  client: UploadOptions['client'],
+  client: BlobReceiver,
   count: (bytes: number) => void,
 ): Promise<void> {
   if (shards.length === 0) return
@@ -101,10 +105,11 @@ async function sendShards(
   const queue = shards.values()
   let failed = false
   const sendInTurn = async () => {
+    const buffer = new Uint8Array(limits.shardBytes)
     // One iterator shared by all lanes: each takes the next shard when it is free.
     for (const { shard, at } of queue) {
       if (failed) return
-      await client.putBlob(shard.digest, await readShardOf(file, at, shard.sizeBytes))
+      await client.putBlob(shard.digest, await readFully(file, buffer.subarray(0, shard.sizeBytes), at))
       count(shard.sizeBytes)
     }
   }

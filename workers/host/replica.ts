@@ -85,8 +85,7 @@ export class Replica extends DurableObject<HostEnv> {
         await this.#douse(bundle, `the isolate failed (${textOf(error)})`, isolate)
         return attempt()
       })
-      await this.#noteLoad(response, bundle, isolate)
-      return response
+      return await this.#noteLoad(response, bundle, isolate)
     } catch (error) {
       if (request.signal.aborted) throw error
       if (isServingError(error)) return refuse(error)
@@ -101,13 +100,19 @@ export class Replica extends DurableObject<HostEnv> {
   }
 
   /** An isolate that could not load its model holds memory and no answers, so it ends at once. */
-  async #noteLoad(response: Response, bundle: Bundle, isolate: number): Promise<void> {
+  async #noteLoad(response: Response, bundle: Bundle, isolate: number): Promise<Response> {
     const loaded = response.headers.get('x-glim-loaded')
     if (loaded !== null) this.#log.append(`loaded: ${loaded}`)
     const failed = response.headers.get('x-glim-load-failed')
     const now = activityOf(bundle.id)
-    if (failed !== null) await this.#douse(bundle, `load failed: ${decodeURIComponent(failed)}`, isolate)
-    else if (isolate === now.isolate) now.state = 'warm'
+    if (failed === null) {
+      if (isolate === now.isolate) now.state = 'warm'
+      return response
+    }
+    // The reply ends with the isolate, so it is read first.
+    const body = await response.arrayBuffer()
+    await this.#douse(bundle, `load failed: ${decodeURIComponent(failed)}`, isolate)
+    return new Response(body, response)
   }
 
   #isolate(bundle: Bundle) {

@@ -1,6 +1,5 @@
 /** `glim dev`: the server of one machine, in the foreground. */
 import { type Command, defineCommand } from '../command.ts'
-import { runServer } from '../dev/run-server.ts'
 import { integerOption } from '../parse-arguments.ts'
 import { addressFrom, homeFrom } from '../surroundings.ts'
 
@@ -24,8 +23,11 @@ export const devCommand: Command = defineCommand({
   async run({ values, env, locate, terminal }) {
     const idleSeconds =
       integerOption('--idle-seconds', values['idle-seconds'], 1, 365 * 24 * 3600) ?? defaultIdleSeconds
+    const address = addressFrom(env, values)
+    // Loaded here: Miniflare and the bundler are six megabytes of JavaScript that no other command needs.
+    const { runServer } = await import('../dev/run-server.ts')
     await runServer({
-      ...addressFrom(env, values),
+      ...address,
       home: homeFrom(env, locate, values.home),
       givenToken: env.GLIM_TOKEN,
       idleMs: idleSeconds * 1_000,

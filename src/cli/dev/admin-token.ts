@@ -1,8 +1,9 @@
 /** The administrator's token: given in GLIM_TOKEN, or made once and kept where only its owner reads it. */
 import { createHash, randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { failed } from '../failure.ts'
+import { Failure, failed } from '../failure.ts'
 
 export interface AdminToken {
   value: string
@@ -13,22 +14,22 @@ export interface AdminToken {
 }
 
 /** What a header can carry as one word. */
-const tokenPattern = /^[\x21-\x7e]+$/
+export const tokenPattern = /^[\x21-\x7e]+$/
 
-/** @throws {Failure} 1 for a token that no client could send. */
+/** To be called by who holds the folder's lock. @throws {Failure} 1 for a token that no client could send. */
 export async function adminToken(home: string, given: string | undefined): Promise<AdminToken> {
   if (given !== undefined && given !== '') return checked(given, 'GLIM_TOKEN')
   const path = join(home, 'token')
   try {
-    await writeFile(path, `glim_${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
+    // Never made anew, for clients hold it; and made whole or not at all, for a torn one would be refused ever after.
+    if (!existsSync(path)) {
+      await writeFile(`${path}.new`, `glim_${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
+      await rename(`${path}.new`, path)
+    }
+    return checked((await readFile(path, 'utf8')).replace(/\r?\n$/, ''), path)
   } catch (error) {
-    // There already: it is never made anew, for clients hold it.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable(path, (error as Error).message)
+    throw error instanceof Failure ? error : unusable(path, (error as Error).message)
   }
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw unusable(path, error.message)
-  })
-  return checked(text.replace(/\r?\n$/, ''), path)
 }
 
 function checked(value: string, place: string): AdminToken {

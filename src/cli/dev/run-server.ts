@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { stop as stopBundler } from 'esbuild'
 import { isServingError } from '#contracts/errors.ts'
 import { type GlimClient, glimClient } from '#src/client/client.ts'
+import { failed } from '../failure.ts'
 import { startServer } from '../start-server.ts'
 import { originOf, packageRoot } from '../surroundings.ts'
 import type { Terminal } from '../terminal.ts'
@@ -57,6 +58,8 @@ export async function runServer(options: RunOptions): Promise<void> {
     idleMs,
     expectStarters: withStarters,
     log,
+  }).catch((error: Error) => {
+    throw failed('SERVER_FAILED', `The server could not be started: ${error.message}`)
   })
   // The bundler's process would wait beside the server for ever.
   await stopBundler()
