@@ -75,7 +75,12 @@ export const manifestSchema = z
         })
       seen.add(artifact.path)
       if (!artifact.shards) {
-        if (!artifact.origin) context.addIssue({ code: 'custom', path: ['artifacts', index, 'shards'], message: `"${artifact.path}" has neither shards nor an origin` })
+        if (!artifact.origin)
+          context.addIssue({
+            code: 'custom',
+            path: ['artifacts', index, 'shards'],
+            message: `"${artifact.path}" has neither shards nor an origin`,
+          })
         continue
       }
       shards += artifact.shards.length

@@ -7,6 +7,10 @@ export type BodyFormat = 'json' | 'csv'
 /** Bodies shorter than this cannot nest deeply enough to hurt the parser. */
 const depthCheckBytes = 16 * 1024
 
+/** Of a body that is too large, so much is read and dropped at most. */
+const dropBytes = 4 * limits.requestBytes
+const dropMs = 1_000
+
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** @throws {ServingError} 415 for a type, parameter or charset that is not accepted. */
@@ -26,20 +30,36 @@ export function bodyFormat(contentType: string | null, accepted: readonly BodyFo
   return format
 }
 
-/** Resolves to at most `limitBytes` bytes; reads no further than the limit. @throws {ServingError} 413 beyond it. */
+/** Resolves to at most `limitBytes` bytes, the most that is kept. @throws {ServingError} 413 beyond, 499 where the sender goes. */
 export async function readBytes(request: Request, limitBytes: number, what = 'A request'): Promise<Uint8Array> {
   const announced = request.headers.get('content-length')
-  if (announced !== null) {
-    if (Number(announced) > limitBytes) throw tooLarge(what, Number(announced), limitBytes)
-    return request.bytes()
+  try {
+    if (announced !== null && Number(announced) <= limitBytes) return await request.bytes()
+    if (!request.body) return new Uint8Array()
+    const reader = (request.body as ReadableStream<Uint8Array>).getReader()
+    const bytes = announced === null ? await collect(reader, limitBytes) : null
+    if (bytes) return bytes
+    await drop(reader)
+  } catch {
+    throw new ServingError({
+      code: 'CANCELLED',
+      status: 499,
+      message: 'The caller went away before its request had ended.',
+    })
   }
-  if (!request.body) return new Uint8Array()
+  throw tooLarge(what, announced === null ? undefined : Number(announced), limitBytes)
+}
+
+type BodyReader = ReadableStreamDefaultReader<Uint8Array>
+
+/** Resolves to all bytes, or to null as soon as there are too many. */
+async function collect(reader: BodyReader, limitBytes: number): Promise<Uint8Array | null> {
   const parts: Uint8Array[] = []
   let sizeBytes = 0
-  for await (const part of request.body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
-    sizeBytes += part.byteLength
-    if (sizeBytes > limitBytes) throw tooLarge(what, undefined, limitBytes)
-    parts.push(part)
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    sizeBytes += next.value.byteLength
+    if (sizeBytes > limitBytes) return null
+    parts.push(next.value)
   }
   const bytes = new Uint8Array(sizeBytes)
   let at = 0
@@ -48,6 +68,25 @@ export async function readBytes(request: Request, limitBytes: number, what = 'A 
     at += part.byteLength
   }
   return bytes
+}
+
+/**
+ * Reads on for a moment: a connection that is closed on somebody who still sends is reset, and most clients then lose the
+ * reply that says why.
+ */
+async function drop(reader: BodyReader): Promise<void> {
+  let isOver = false
+  const timer = new Promise<void>((resolve) => setTimeout(resolve, dropMs)).then(() => {
+    isOver = true
+  })
+  const read = async () => {
+    for (let sizeBytes = 0; sizeBytes < dropBytes && !isOver; ) {
+      const next = await reader.read()
+      if (next.done) return
+      sizeBytes += next.value.byteLength
+    }
+  }
+  await Promise.race([read().catch(() => {}), timer])
 }
 
 /** @throws {ServingError} 400 for bytes that are not UTF-8. */

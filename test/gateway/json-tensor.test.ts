@@ -4,7 +4,13 @@ import { tensorFromJson, tensorToJson } from '#src/gateway/json-tensor.ts'
 
 describe('tensors in JSON', () => {
   it.each([
-    ['float32', [[1.5, -2], [0, 3]]],
+    [
+      'float32',
+      [
+        [1.5, -2],
+        [0, 3],
+      ],
+    ],
     ['float64', [0.1, 1e300]],
     ['float16', [0.5, 65504]],
     ['int8', [-128, 127]],
@@ -37,7 +43,11 @@ describe('tensors in JSON', () => {
   it('take bytes as base64, as a data URL, or as {"b64"}', () => {
     const forms = ['AQID', 'data:image/png;base64,AQID', { b64: 'AQID' }]
     const tensor = tensorFromJson(forms, 'binary', 'x') as Extract<Tensor, { dtype: 'binary' }>
-    expect(tensor.items.map((item) => [...item])).toEqual([[1, 2, 3], [1, 2, 3], [1, 2, 3]])
+    expect(tensor.items.map((item) => [...item])).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+      [1, 2, 3],
+    ])
   })
 
   it.each([

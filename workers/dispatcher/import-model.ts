@@ -110,9 +110,11 @@ interface ExampleOptions {
 /** Runs the example, or for a bare graph the first generated input that it takes; resolves to what is kept as the example. */
 async function answeredExample(body: unknown, signature: Signature, { task, run }: ExampleOptions): Promise<unknown> {
   if (body !== null && body !== undefined) {
-    await run(nativeRequest(body, { task, signature } as ModelVersion)).catch((error: unknown) => {
+    try {
+      await run(nativeRequest(body, { task, signature } as ModelVersion))
+    } catch (error) {
       throw badRequest(`The model did not answer its input example: ${messageOf(error)}`, 'input_example')
-    })
+    }
     return JSON.stringify(body).length > mostExampleCharacters ? null : body
   }
   let refusal: unknown

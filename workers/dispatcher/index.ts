@@ -105,9 +105,7 @@ function dialectOf(pathname: string): Dialect {
 function decoded(params: Record<string, string>, pathname: string): Record<string, string> {
   if (!pathname.includes('%')) return params
   try {
-    return Object.fromEntries(
-      Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]),
-    )
+    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]))
   } catch {
     throw badRequest('The path is not valid percent-encoded UTF-8.')
   }
