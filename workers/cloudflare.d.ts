@@ -47,6 +47,8 @@ interface DurableObjectStorage {
   getAlarm(): Promise<number | null>
   setAlarm(timeMs: number): Promise<void>
   deleteAlarm(): Promise<void>
+  /** Resolves once everything written is on disk. */
+  sync(): Promise<void>
 }
 
 interface DurableObjectNamespace<T = ServiceBinding> {

@@ -21,5 +21,6 @@ export interface InvocationRow {
 
 /** Where rows go. Recording never delays or fails a reply. */
 export interface UsageSink {
-  record(row: InvocationRow): void
+  /** @param keepAlive keeps the runtime at work until the promise settles. */
+  record(row: InvocationRow, keepAlive: (promise: Promise<unknown>) => void): void
 }

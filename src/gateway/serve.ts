@@ -7,11 +7,11 @@ import { doesNotExist, isServingError, ServingError, unavailable } from '#contra
 import type { Host } from '#contracts/host.ts'
 import type { InvocationReply, InvocationRequest } from '#contracts/invocation.ts'
 import type { Endpoint, ModelVersion, Principal, ServedEntity } from '#contracts/registry.ts'
-import type { UsageSink } from '#contracts/usage.ts'
+import type { InvocationRow } from '#contracts/usage.ts'
 
 export interface ServeOptions {
   host: Host
-  sink: UsageSink
+  record(row: InvocationRow): void
   now(): number
   /** The served entity that takes this request. */
   choose(endpoint: Endpoint): ServedEntity
@@ -59,7 +59,7 @@ export async function serve(invocation: Invocation, options: ServeOptions): Prom
     status = isServingError(failure) ? failure.status : 500
     throw failure
   } finally {
-    options.sink.record({
+    options.record({
       requestId: invocation.requestId,
       clientRequestId: invocation.clientRequestId,
       endpointId: endpoint.id,

@@ -6,32 +6,21 @@ import type { InvocationRow, UsageSink } from '#contracts/usage.ts'
 
 export interface BufferedSinkOptions {
   write(rows: readonly InvocationRow[]): Promise<void>
-  /** Keeps the runtime alive until the promise settles. */
-  waitUntil(promise: Promise<unknown>): void
   delayMs?: number
+  /** Beyond this many waiting rows new ones are dropped, so that a log that cannot be written never eats the memory. */
   mostRows?: number
 }
 
-interface Buffer {
-  rows: InvocationRow[]
-  flushing: boolean
-}
+/** Whoever records while no flush is under way starts one and stays alive for it. */
+export function bufferedSink({ write, delayMs = 100, mostRows = 4_096 }: BufferedSinkOptions): UsageSink {
+  let waiting: InvocationRow[] = []
+  let flushing = false
 
-/** The rows of one isolate; shared by all its requests. */
-export function newBuffer(): Buffer {
-  return { rows: [], flushing: false }
-}
-
-/** One request's view of the buffer: whoever finds no flush under way starts one and stays alive for it. */
-export function bufferedSink(
-  buffer: Buffer,
-  { write, waitUntil, delayMs = 100, mostRows = 4_096 }: BufferedSinkOptions,
-): UsageSink {
   async function flush(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, delayMs))
-    const rows = buffer.rows
-    buffer.rows = []
-    buffer.flushing = false
+    const rows = waiting
+    waiting = []
+    flushing = false
     // A log that cannot be written must not fail the requests it describes.
     await write(rows).catch((error: unknown) =>
       console.error(`${rows.length} invocation rows were not written: ${error}`),
@@ -39,11 +28,11 @@ export function bufferedSink(
   }
 
   return {
-    record(row) {
-      if (buffer.rows.length < mostRows) buffer.rows.push(row)
-      if (buffer.flushing) return
-      buffer.flushing = true
-      waitUntil(flush())
+    record(row, keepAlive) {
+      if (waiting.length < mostRows) waiting.push(row)
+      if (flushing) return
+      flushing = true
+      keepAlive(flush())
     },
   }
 }

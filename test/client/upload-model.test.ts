@@ -57,7 +57,7 @@ describe('uploadModel', () => {
   it('makes a valid manifest from which every file reads back as it was, whatever its size', async () => {
     const contents = sizes.map(patterned)
     const files = await Promise.all(contents.map((bytes, index) => file(`f${index}`, bytes)))
-    const { client, seen, store } = server()
+    const { client, store } = server()
     const { manifest, sizeBytes } = await uploadModel(files, { client, totalBytes: 1 })
     expect(manifestSchema.safeParse(manifest).success).toBe(true)
     expect(sizeBytes).toBe(sizes.reduce((sum, size) => sum + size))
@@ -70,7 +70,7 @@ describe('uploadModel', () => {
   it('sends a shard once, however often it occurs, and nothing that is there', async () => {
     const same = new Uint8Array(3 * limits.shardBytes)
     const files = [await file('zeros', same), await file('again', same)]
-    const { client, seen, store } = server()
+    const { client, seen } = server()
     const first = await uploadModel(files, { client, totalBytes: 1 })
     expect([seen.sent, first.sentBytes]).toEqual([1, limits.shardBytes])
     const second = await uploadModel(files, { client, totalBytes: 1 })
@@ -79,14 +79,14 @@ describe('uploadModel', () => {
   })
 
   it('sends at most four shards at once', async () => {
-    const { client, seen, store } = server()
+    const { client, seen } = server()
     await uploadModel([await file('wide', patterned(20 * limits.shardBytes))], { client, totalBytes: 1 })
     expect(seen.mostAtOnce).toBe(4)
   })
 
   it('stops at the first refusal and continues from there when it is run again', async () => {
     const files = [await file('broken', patterned(20 * limits.shardBytes))]
-    const { client, seen, store } = server({ refuseAfter: 6 })
+    const { client, seen } = server({ refuseAfter: 6 })
     await expect(uploadModel(files, { client, totalBytes: 1 })).rejects.toThrow('refused')
     expect(seen.sent).toBe(6)
     seen.refuseAfter = Number.POSITIVE_INFINITY

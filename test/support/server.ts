@@ -47,7 +47,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     ...server,
     home,
     lines,
-    send: (method, path, body, sendOptions) => send(new URL(path, server.url), method, body, sendOptions),
+    send: (method, path, body, sendOptions) => sendTo(new URL(path, server.url), method, body, sendOptions),
     async stop() {
       await server.stop()
       if (options.home === undefined) await rm(home, { recursive: true, force: true })
@@ -55,7 +55,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
   }
 }
 
-async function send(
+export async function sendTo(
   url: URL,
   method: string,
   body: unknown,

@@ -6,12 +6,15 @@ import type { Services } from './services.ts'
 
 export interface PublicCall {
   request: Request
-  url: URL
+  /** The URL's path, as it came. */
+  path: string
   requestId: string
   /** Path parameters, decoded. */
   params: Readonly<Record<string, string>>
   services: Services
   view: RegistryView
+  /** Keeps the isolate at work beyond the reply. */
+  ctx: ExecutionContext
 }
 
 export interface Call extends PublicCall {
@@ -29,6 +32,11 @@ interface RouteShape {
 export type Route =
   | (RouteShape & { access: 'public'; handle(call: PublicCall): Response | Promise<Response> })
   | (RouteShape & { access: 'token'; handle(call: Call): Response | Promise<Response> })
+
+/** Where the caller reached us, such as `http://127.0.0.1:8787`. */
+export function originOf({ request }: Pick<PublicCall, 'request'>): string {
+  return new URL(request.url).origin
+}
 
 /** JSON with the status that successful native calls have, create too. */
 export function json(value: unknown, headers: Record<string, string> = {}): Response {

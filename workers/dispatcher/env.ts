@@ -27,8 +27,8 @@ export interface RegistryRpc {
 }
 
 export interface InvocationLogRpc {
-  /** @param rows a JSON list of `InvocationRow`. */
-  append(rows: string): Promise<void>
+  /** @param rows a JSON list of `InvocationRow`; @param firstMs when the first of them started. */
+  append(firstMs: number, rows: string): Promise<void>
   /** Rows that started at or after a time, of one endpoint or of all, oldest first. */
   since(startedMs: number, endpointId?: string): Promise<InvocationRow[]>
 }

@@ -1,109 +1,77 @@
 /** The dispatcher: every request comes in here and every reply, error or not, leaves from here. */
-import { type IRequest, Router } from 'itty-router'
 import { badRequest, doesNotExist, ServingError } from '#contracts/errors.ts'
 import { bearerToken, hashToken, principalOf } from '#src/gateway/authenticate.ts'
 import { type Dialect, errorResponse } from '#src/gateway/error-body.ts'
-import type { PublicCall, Route } from './call.ts'
+import type { PublicCall } from './call.ts'
 import type { DispatcherEnv } from './env.ts'
+import { matchRoute, pathOf, type RouteMatch, routesAt } from './match-route.ts'
 import { requireLocal } from './require-local.ts'
-import { routes } from './routes.ts'
-import { type Services, servicesOf } from './services.ts'
+import { servicesOf } from './services.ts'
 
 export { InvocationLogObject } from './invocation-log-object.ts'
 export { RegistryObject } from './registry-object.ts'
 
-interface Arrival {
-  url: URL
-  requestId: string
-  services: Services
-}
-
-const router = Router<IRequest, [Arrival]>()
-for (const route of routes) {
-  router[route.method.toLowerCase() as 'get'](route.path, (request, arrival) => answer(route, request, arrival))
-}
-
 export default {
   async fetch(request: Request, env: DispatcherEnv, ctx: ExecutionContext): Promise<Response> {
     const requestId = crypto.randomUUID()
-    const url = new URL(request.url)
+    const path = pathOf(request.url)
     try {
       if (env.ALLOWED_HOSTS === 'loopback') requireLocal(request.headers)
-      const arrival = { url, requestId, services: servicesOf(env, ctx) }
-      const response: Response | undefined = await router.fetch(request as unknown as IRequest, arrival)
-      return response ?? noRoute(request, url, requestId)
+      const match = matchRoute(request.method, path)
+      if (!match) return noRoute(request.method, path, requestId)
+      const response = await answer(match, request, path, requestId, env, ctx)
+      response.headers.set('x-request-id', requestId)
+      return response
     } catch (error) {
-      return failed(error, dialectOf(url.pathname), requestId)
+      if (!(error instanceof ServingError)) {
+        console.error(`request ${requestId}: ${error instanceof Error ? error.stack : error}`)
+      }
+      return errorResponse(error, dialectOf(path), requestId)
     }
   },
 }
 
-async function answer(route: Route, request: IRequest, { url, requestId, services }: Arrival): Promise<Response> {
-  try {
-    const call: PublicCall = {
-      request: request as unknown as Request,
-      url,
-      requestId,
-      params: decoded(request.params, url.pathname),
-      services,
-      view: await services.views.current(),
-    }
-    const response =
-      route.access === 'public'
-        ? await route.handle(call)
-        : await route.handle({ ...call, principal: await authenticate(call) })
-    response.headers.set('x-request-id', requestId)
-    return response
-  } catch (error) {
-    return failed(error, route.dialect, requestId)
-  }
-}
-
-async function authenticate({ request, view }: PublicCall) {
-  return principalOf(await hashToken(bearerToken(request.headers)), view.tokens, Date.now())
-}
-
-function failed(error: unknown, dialect: Dialect, requestId: string): Response {
-  if (!(error instanceof ServingError))
-    console.error(`request ${requestId}: ${error instanceof Error ? error.stack : error}`)
-  return errorResponse(error, dialect, requestId)
+async function answer(
+  { route, params }: RouteMatch,
+  request: Request,
+  path: string,
+  requestId: string,
+  env: DispatcherEnv,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const services = servicesOf(env)
+  const view = await services.views.current()
+  const call: PublicCall = { request, path, requestId, params: decoded(params, path), services, view, ctx }
+  if (route.access === 'public') return route.handle(call)
+  const hash = await hashToken(bearerToken(request.headers))
+  return route.handle(Object.assign(call, { principal: principalOf(hash, view.tokens, Date.now()) }))
 }
 
 /** An unknown path, or a known one with another method. */
-function noRoute({ method }: Request, { pathname }: URL, requestId: string): Response {
-  const allowed = routes.filter((route) => pattern(route.path).test(pathname)).map((route) => route.method)
+function noRoute(method: string, path: string, requestId: string): Response {
+  const allowed = routesAt(path).map((route) => route.method)
   if (allowed.length === 0) {
-    return errorResponse(
-      new ServingError({ ...doesNotExist(`No route ${method} ${pathname}.`).toJSON(), code: 'ENDPOINT_NOT_FOUND' }),
-      dialectOf(pathname),
-      requestId,
-    )
+    const unknown = { ...doesNotExist(`No route ${method} ${path}.`).toJSON(), code: 'ENDPOINT_NOT_FOUND' } as const
+    return errorResponse(new ServingError(unknown), dialectOf(path), requestId)
   }
-  const message = `${pathname} takes ${allowed.join(', ')}, not ${method}.`
-  const response = errorResponse(
-    new ServingError({ code: 'BAD_REQUEST', status: 405, message }),
-    dialectOf(pathname),
-    requestId,
-  )
+  const message = `${path} takes ${allowed.join(', ')}, not ${method}.`
+  const refusal = new ServingError({ code: 'BAD_REQUEST', status: 405, message })
+  const response = errorResponse(refusal, dialectOf(path), requestId)
   response.headers.set('allow', allowed.join(', '))
   return response
 }
 
-function pattern(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}/*$`)
-}
-
 /** The dialect of the path's route; of an unknown path, the dialect that it resembles. */
-function dialectOf(pathname: string): Dialect {
-  const route = routes.find(({ path }) => pattern(path).test(pathname))
+function dialectOf(path: string): Dialect {
+  const [route] = routesAt(path)
   if (route) return route.dialect
-  if (pathname.startsWith('/v1/messages')) return 'anthropic'
-  if (/^\/v1(\/|$)/.test(pathname)) return 'openai'
-  return /^\/v2(\/|$)/.test(pathname) ? 'open-inference' : 'native'
+  if (path.startsWith('/v1/messages')) return 'anthropic'
+  if (/^\/v1(\/|$)/.test(path)) return 'openai'
+  return /^\/v2(\/|$)/.test(path) ? 'open-inference' : 'native'
 }
 
-function decoded(params: Record<string, string>, pathname: string): Record<string, string> {
-  if (!pathname.includes('%')) return params
+function decoded(params: Readonly<Record<string, string>>, path: string): Readonly<Record<string, string>> {
+  if (!path.includes('%')) return params
   try {
     return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]))
   } catch {

@@ -1,12 +1,19 @@
-/** The invocation log at rest: a Durable Object with SQLite, written in batches, read by metrics. Keeps 14 days. */
+/**
+ * The invocation log at rest: a Durable Object with SQLite, written in batches, read by metrics. Keeps 14 days.
+ *
+ * A batch is one row that holds its invocations as JSON, because a row and an index entry for each of them would be a tenth of
+ * what a whole request may cost the dispatcher. The view `invocations` unpacks them for everybody who reads.
+ */
 import { DurableObject } from 'cloudflare:workers'
 import type { InvocationRow } from '#contracts/usage.ts'
 import type { DispatcherEnv } from './env.ts'
 
 const keepMs = 14 * 24 * 3600 * 1000
 const sweepEveryBatches = 1_000
+/** A batch is named by its first row, and no invocation lasts longer than this, so a batch may begin so much before a row ends. */
+const longestBatchMs = 300_000
 
-/** Column, and the field of an `InvocationRow` that it holds. */
+/** Column of the view, and the field of an `InvocationRow` that it shows. */
 const columns = {
   request_id: 'requestId',
   client_request_id: 'clientRequestId',
@@ -24,45 +31,38 @@ const columns = {
   load_ms: 'loadMs',
 } as const satisfies Record<string, keyof InvocationRow>
 
-/** One statement for a whole batch: SQLite unpacks the JSON itself. */
-const insertBatch = `INSERT INTO invocations (${Object.keys(columns).join(', ')})
-  SELECT ${Object.values(columns)
-    .map((field) => `value ->> '${field}'`)
-    .join(', ')} FROM json_each(?)`
+const createView = `CREATE VIEW IF NOT EXISTS invocations AS
+  SELECT first_ms, ${Object.entries(columns)
+    .map(([column, field]) => `value ->> '${field}' AS ${column}`)
+    .join(', ')} FROM batches, json_each(rows)`
 
 export class InvocationLogObject extends DurableObject<DispatcherEnv> {
   #batches = 0
 
   constructor(ctx: DurableObjectState, env: DispatcherEnv) {
     super(ctx, env)
-    ctx.storage.sql.exec(
-      `CREATE TABLE IF NOT EXISTS invocations (
-        request_id TEXT NOT NULL, client_request_id TEXT, endpoint_id TEXT NOT NULL, endpoint TEXT NOT NULL, entity TEXT,
-        model TEXT, requester TEXT NOT NULL, started_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, status INTEGER NOT NULL,
-        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, run_ms REAL NOT NULL, load_ms REAL NOT NULL)`,
-    )
-    ctx.storage.sql.exec('CREATE INDEX IF NOT EXISTS invocations_by_time ON invocations (started_ms)')
+    ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS batches (first_ms INTEGER NOT NULL, rows TEXT NOT NULL)')
+    ctx.storage.sql.exec('CREATE INDEX IF NOT EXISTS batches_by_time ON batches (first_ms)')
+    ctx.storage.sql.exec(createView)
   }
 
-  /** @param rows a JSON list of `InvocationRow`. */
-  append(rows: string): void {
-    this.ctx.storage.sql.exec(insertBatch, rows)
+  /** @param rows a JSON list of `InvocationRow`; @param firstMs when the first of them started. */
+  append(firstMs: number, rows: string): void {
+    this.ctx.storage.sql.exec('INSERT INTO batches (first_ms, rows) VALUES (?, ?)', firstMs, rows)
     this.#batches += 1
     if (this.#batches % sweepEveryBatches !== 1) return
-    this.ctx.storage.sql.exec('DELETE FROM invocations WHERE started_ms < ?', Date.now() - keepMs)
+    this.ctx.storage.sql.exec('DELETE FROM batches WHERE first_ms < ?', Date.now() - keepMs)
   }
 
   /** Rows that started at or after a time, of one endpoint or of all, oldest first. */
   since(startedMs: number, endpointId?: string): InvocationRow[] {
-    const { sql } = this.ctx.storage
-    const rows =
-      endpointId === undefined
-        ? sql.exec('SELECT * FROM invocations WHERE started_ms >= ? ORDER BY started_ms', startedMs)
-        : sql.exec(
-            'SELECT * FROM invocations WHERE started_ms >= ? AND endpoint_id = ? ORDER BY started_ms',
-            startedMs,
-            endpointId,
-          )
+    const ofEndpoint = endpointId === undefined ? '' : 'AND endpoint_id = ?'
+    const rows = this.ctx.storage.sql.exec(
+      `SELECT * FROM invocations WHERE first_ms >= ? AND started_ms >= ? ${ofEndpoint} ORDER BY started_ms`,
+      startedMs - longestBatchMs,
+      startedMs,
+      ...(endpointId === undefined ? [] : [endpointId]),
+    )
     return rows.toArray().map(rowOf)
   }
 }

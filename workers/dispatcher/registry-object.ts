@@ -25,6 +25,12 @@ export class RegistryObject extends DurableObject<DispatcherEnv> {
   /** Deployments under way in this process, by endpoint, config version and entity. */
   readonly #underWay = new Set<string>()
 
+  constructor(ctx: DurableObjectState, env: DispatcherEnv) {
+    super(ctx, env)
+    // What the last process left undone goes on with the first request, not with the next alarm.
+    ctx.waitUntil(this.#deployPending())
+  }
+
   /** Calls one method of the registry, and starts what it left to be deployed. */
   async call(method: RegistryMethods, args: readonly unknown[]): Promise<Outcome<unknown>> {
     let result: Outcome<unknown>

@@ -6,7 +6,7 @@ import { adminToken } from '#src/gateway/authenticate.ts'
 import { hostClient } from '#src/gateway/host-client.ts'
 import { type RegistryViewSource, registryViewSource } from '#src/gateway/registry-view.ts'
 import type { Registry } from '#src/registry/registry.ts'
-import { bufferedSink, newBuffer } from '#src/usage/buffered-sink.ts'
+import { bufferedSink } from '#src/usage/buffered-sink.ts'
 import type { DispatcherEnv } from './env.ts'
 import { readSnapshot } from './snapshot-reply.ts'
 
@@ -25,26 +25,24 @@ export type RemoteRegistry = {
     : never
 }
 
-const buffer = newBuffer()
-let shared: Omit<Services, 'sink'> | undefined
+let shared: Services | undefined
 
-/** Everything but the sink is the isolate's; the sink keeps the request alive that flushes. */
-export function servicesOf(env: DispatcherEnv, ctx: ExecutionContext): Services {
-  shared ??= sharedServices(env)
-  const sink = bufferedSink(buffer, {
-    write: (rows) => env.INVOCATION_LOG.getByName('log').append(JSON.stringify(rows)),
-    waitUntil: (promise) => ctx.waitUntil(promise),
-  })
-  return { ...shared, sink }
+/** Made once per isolate. */
+export function servicesOf(env: DispatcherEnv): Services {
+  shared ??= makeServices(env)
+  return shared
 }
 
-function sharedServices(env: DispatcherEnv): Omit<Services, 'sink'> {
+function makeServices(env: DispatcherEnv): Services {
   const views = registryViewSource({
     newerThan: async (revision) => readSnapshot(await env.REGISTRY.getByName('registry').newerThan(revision)),
     fixedTokens: [adminToken(env.ADMIN_TOKEN_HASH)],
     now: () => Date.now(),
   })
-  return { env, host: hostClient(env.HOST), registry: remoteRegistry(env, views), views }
+  const sink = bufferedSink({
+    write: (rows) => env.INVOCATION_LOG.getByName('log').append(rows[0]!.startedMs, JSON.stringify(rows)),
+  })
+  return { env, host: hostClient(env.HOST), registry: remoteRegistry(env, views), views, sink }
 }
 
 const readers = /^(get|list|resolve|build|pending|revision|starters|snapshot)/

@@ -30,6 +30,9 @@ interface Activity {
 /** What a request sees that comes in the moment in which its replica goes: it only has to come again. */
 export const replicaGone = 'glim: the replica went to rest'
 
+/** Between the end of an isolate and that of its replica. */
+const restMs = 100
+
 /** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
 const activity = new Map<string, Activity>()
 
@@ -168,10 +171,12 @@ export class Replica extends DurableObject<HostEnv> {
       .douse()
       .catch(() => undefined)
     this.ctx.facets.abort('endpoint', new Error(`doused: ${why}`))
-    // The memory comes back only when nobody holds the isolate, and this object does for as long as it lives itself.
-    setTimeout(() => {
-      if (now.inFlight === 0) this.ctx.abort(replicaGone)
-    }, 0)
+    // The memory comes back only when nobody holds the isolate, and this object does for as long as it lives itself. It goes
+    // once its alarm and its log are stored.
+    setTimeout(async () => {
+      await this.ctx.storage.sync()
+      if (now.state === 'cold' && now.inFlight === 0) this.ctx.abort(replicaGone)
+    }, restMs)
   }
 }
 

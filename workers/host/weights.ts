@@ -13,6 +13,7 @@ import type { HostEnv } from './env.ts'
 export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
   /** GET or HEAD `http://weights/?path=…`: 200 with the artifact's size and bytes, 404 where the version has none. */
   async fetch(request: Request): Promise<Response> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return new Response(null, { status: 405 })
     const path = new URL(request.url).searchParams.get('path') ?? ''
     const tiers = [diskServiceStore(this.env.BLOBS)]
     try {

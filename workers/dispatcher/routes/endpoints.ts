@@ -13,7 +13,7 @@ import {
 import { endpointDetail, endpointSummary, tagList } from '#src/registry/endpoint-view.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { jsonBody } from '../bodies.ts'
-import { type Call, json } from '../call.ts'
+import { type Call, json, originOf } from '../call.ts'
 import { endpointFor } from '../endpoint-access.ts'
 import { specOf } from '../specs.ts'
 
@@ -74,7 +74,7 @@ export function getOpenapi(call: Call): Response {
     openapiDocument({
       name,
       config: active ?? pending,
-      origin: call.url.origin,
+      origin: originOf(call),
       versionOf: (entity) => versionOf(call, entity),
     }),
   )
@@ -143,7 +143,7 @@ async function versionsFor(call: Call, endpoint: Endpoint) {
 function factsOf(call: Call, endpoint: Endpoint) {
   return {
     permission: permissionOf(endpoint, call.principal) ?? 'CAN_VIEW',
-    host: call.url.origin,
+    host: originOf(call),
     versions: call.view.versions,
   } as const
 }

@@ -115,8 +115,8 @@ export async function openInferenceInfer(call: Call): Promise<Response> {
 }
 
 /** Known routes of other dialects that this version lacks. */
-export function unbuilt(call: { url: URL }): never {
-  throw notBuilt(`The route ${call.url.pathname}`)
+export function unbuilt({ path }: Pick<Call, 'path'>): never {
+  throw notBuilt(`The route ${path}`)
 }
 
 function answer(
@@ -131,7 +131,7 @@ function answer(
     { requestId, clientRequestId, endpoint, principal, signal: request.signal, translate },
     {
       host: services.host,
-      sink: services.sink,
+      record: (row) => services.sink.record(row, (promise) => call.ctx.waitUntil(promise)),
       now: () => Date.now(),
       choose: () => only ?? splitTraffic(endpoint.active!, Math.random()),
       versionOf: (entity) => versionOf(call, entity),
