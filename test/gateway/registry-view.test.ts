@@ -64,4 +64,22 @@ describe('the registry view', () => {
     state.revision = 2
     expect((await source.current()).revision).toBe(2)
   })
+
+  it('never goes back to the snapshot of a check that was slower than a later one', async () => {
+    const answers: ((snapshot: RegistrySnapshot) => void)[] = []
+    const source = registryViewSource({
+      newerThan: () => new Promise((resolve) => answers.push(resolve)),
+      fixedTokens: [],
+      now: () => 0,
+    })
+    const snapshot = (revision: number) => ({ revision, tokens: [], endpoints: [], versions: {}, starters: null })
+    const slow = source.current()
+    source.expire()
+    const later = source.current()
+    answers[1]!(snapshot(2))
+    await later
+    answers[0]!(snapshot(1))
+    await slow
+    expect((await source.current()).revision).toBe(2)
+  })
 })

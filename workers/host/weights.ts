@@ -6,7 +6,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import { isServingError } from '#contracts/errors.ts'
 import type { Digest } from '#contracts/manifest.ts'
 import { readManifest } from '#model-cache/manifest.ts'
-import { streamArtifact } from '#model-cache/read-artifact.ts'
+import { streamArtifact, withShards } from '#model-cache/read-artifact.ts'
 import { diskServiceStore } from '#model-cache/stores/disk-service.ts'
 import type { HostEnv } from './env.ts'
 
@@ -21,7 +21,9 @@ export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
       const artifact = manifest.artifacts.find((candidate) => candidate.path === path)
       if (!artifact) return new Response(null, { status: 404 })
       const headers = { 'x-size-bytes': String(artifact.sizeBytes) }
-      return new Response(request.method === 'HEAD' ? null : streamArtifact(artifact, tiers), { headers })
+      const body =
+        request.method === 'HEAD' ? null : streamArtifact(withShards(artifact), { tiers })
+      return new Response(body, { headers })
     } catch (error) {
       if (isServingError(error)) return Response.json(error, { status: error.status })
       throw error
