@@ -10,6 +10,8 @@ export interface Host {
   /** Loads the model if it is cold and tells what it is. */
   describe(spec: EndpointSpec): Promise<{ signature: Signature; heapBytes: number; weightsBytes: number }>
   douse(spec: EndpointSpec): Promise<void>
+  /** Douses once nobody uses it any more, also where it is kept warm; for what a new configuration has replaced. */
+  retire(spec: EndpointSpec): Promise<void>
   state(spec: EndpointSpec): Promise<{ state: 'cold' | 'loading' | 'warm'; inFlight: number }>
   logs(spec: EndpointSpec): Promise<string>
   putBlob(digest: string, bytes: Uint8Array): Promise<void>

@@ -13,6 +13,7 @@ export const limits = {
   modelNameLength: 255,
   servedEntities: 10,
   endpoints: 1_000,
+  descriptionLength: 10_000,
   tagsPerEndpoint: 64,
   tagKeyLength: 255,
   tagValueLength: 1_000,

@@ -32,6 +32,7 @@ export function hostClient(fetcher: Fetcher): Host {
     },
     describe: async (spec) => (await asked(spec, '/describe')).json(),
     douse: async (spec) => void (await asked(spec, '/douse')),
+    retire: async (spec) => void (await asked(spec, '/retire')),
     state: async (spec) => (await asked(spec, '/state')).json(),
     logs: async (spec) => ((await (await asked(spec, '/logs')).json()) as { logs: string }).logs,
     putBlob: async (digest, bytes) =>

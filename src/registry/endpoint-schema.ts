@@ -103,7 +103,7 @@ const emailNotificationsSchema = z.object({
 export const createEndpointSchema = body({
   name: endpointName,
   config: configSchema.optional(),
-  description: z.string().max(limits.textCharacters).optional(),
+  description: z.string().max(limits.descriptionLength).optional(),
   tags: tagListSchema.max(limits.tagsPerEndpoint).optional(),
   route_optimized: z.boolean().optional(),
   budget_policy_id: z.string().optional(),

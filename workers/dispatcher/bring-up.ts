@@ -1,5 +1,6 @@
 /** Bringing one served entity up: its isolate loads the model and answers the version's input example. */
 import type { Host } from '#contracts/host.ts'
+import type { EndpointConfig, ServedEntity } from '#contracts/registry.ts'
 import { nativeRequest } from '#src/gateway/dialects/native.ts'
 import type { PendingDeployment } from '#src/registry/deployments.ts'
 import type { Registry } from '#src/registry/registry.ts'
@@ -27,12 +28,26 @@ export async function bringUp(
       const { usage } = await host.run(spec, nativeRequest(model.inputExample, model))
       log(`The input example was answered in ${usage.runMs} ms.`)
     }
+    const replaced = registry.getEndpointById(endpointId).active
     registry.entityReady(endpointId, configVersion, entity.name)
     log('Ready.')
+    const { active } = registry.getEndpointById(endpointId)
+    if (replaced && active !== null && active.version !== replaced.version) await retire(replaced, active)
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     log(`Failed: ${message}`)
     registry.entityFailed(endpointId, configVersion, entity.name, message)
+  }
+
+  /** What idles out needs no help; what is kept warm would stay for ever. */
+  async function retire(replaced: EndpointConfig, active: EndpointConfig): Promise<void> {
+    const isKept = (old: ServedEntity) =>
+      active.servedEntities.some((now) => now.name === old.name && now.entityVersion === old.entityVersion)
+    for (const old of replaced.servedEntities) {
+      if (old.scaleToZero || isKept(old)) continue
+      const version = registry.getVersion(old.entityName, old.entityVersion)
+      await host.retire(makeSpec(endpointId, old, version, idleMs))
+    }
   }
 }
 

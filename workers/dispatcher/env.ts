@@ -1,5 +1,5 @@
 import type { ServingErrorFacts } from '#contracts/errors.ts'
-import type { InvocationRow } from '#contracts/usage.ts'
+import type { MetricsOptions } from '#src/usage/metrics.ts'
 
 /** Bindings of the dispatcher. */
 export interface DispatcherEnv {
@@ -29,8 +29,8 @@ export interface RegistryRpc {
 export interface InvocationLogRpc {
   /** @param rows a JSON list of `InvocationRow`; @param firstMs when the first of them started. */
   append(firstMs: number, rows: string): Promise<void>
-  /** Rows that started at or after a time, of one endpoint or of all, oldest first. */
-  since(startedMs: number, endpointId?: string): Promise<InvocationRow[]>
+  /** The metrics of some endpoints over the last minute, as text. */
+  metrics(endpointIds: readonly string[], options: Omit<MetricsOptions, 'rows'>): Promise<string>
 }
 
 /** A result that keeps a refusal's facts across the RPC boundary, where exceptions lose their fields. */

@@ -17,11 +17,13 @@ export default {
     const path = pathOf(request.url)
     try {
       if (env.ALLOWED_HOSTS === 'loopback') requireLocal(request.headers)
-      const match = matchRoute(request.method, path)
+      // HEAD is GET without the body, which load balancers probe with.
+      const isHead = request.method === 'HEAD'
+      const match = matchRoute(isHead ? 'GET' : request.method, path)
       if (!match) return noRoute(request.method, path, requestId)
       const response = await answer(match, request, path, requestId, env, ctx)
       response.headers.set('x-request-id', requestId)
-      return response
+      return isHead ? new Response(null, response) : response
     } catch (error) {
       if (!(error instanceof ServingError)) {
         console.error(`request ${requestId}: ${error instanceof Error ? error.stack : error}`)

@@ -6,6 +6,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { InvocationRow } from '#contracts/usage.ts'
+import { type MetricsOptions, metricsText, windowMs } from '#src/usage/metrics.ts'
 import type { DispatcherEnv } from './env.ts'
 
 const keepMs = 14 * 24 * 3600 * 1000
@@ -54,16 +55,20 @@ export class InvocationLogObject extends DurableObject<DispatcherEnv> {
     this.ctx.storage.sql.exec('DELETE FROM batches WHERE first_ms < ?', Date.now() - keepMs)
   }
 
-  /** Rows that started at or after a time, of one endpoint or of all, oldest first. */
-  since(startedMs: number, endpointId?: string): InvocationRow[] {
-    const ofEndpoint = endpointId === undefined ? '' : 'AND endpoint_id = ?'
+  /**
+   * The metrics of some endpoints over the last minute as text. Made here, because the rows of a busy minute are more than one
+   * RPC may carry.
+   */
+  metrics(endpointIds: readonly string[], options: Omit<MetricsOptions, 'rows'>): string {
+    const sinceMs = Date.now() - windowMs
     const rows = this.ctx.storage.sql.exec(
-      `SELECT * FROM invocations WHERE first_ms >= ? AND started_ms >= ? ${ofEndpoint} ORDER BY started_ms`,
-      startedMs - longestBatchMs,
-      startedMs,
-      ...(endpointId === undefined ? [] : [endpointId]),
+      `SELECT * FROM invocations WHERE first_ms >= ? AND started_ms >= ?
+        AND endpoint_id IN (SELECT value FROM json_each(?)) ORDER BY started_ms`,
+      sinceMs - longestBatchMs,
+      sinceMs,
+      JSON.stringify(endpointIds),
     )
-    return rows.toArray().map(rowOf)
+    return metricsText({ ...options, rows: rows.toArray().map(rowOf) })
   }
 }
 

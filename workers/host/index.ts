@@ -36,6 +36,7 @@ async function route(request: Request, env: HostEnv): Promise<Response> {
     case '/run':
     case '/describe':
     case '/douse':
+    case '/retire':
     case '/logs':
       return askReplica(request, env)
     default:

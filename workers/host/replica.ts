@@ -33,6 +33,9 @@ export const replicaGone = 'glim: the replica went to rest'
 /** Between the end of an isolate and that of its replica. */
 const restMs = 100
 
+/** How long a dispatcher may still send requests to what a new configuration has replaced; snapshots are at most 1 s old. */
+const retireMs = 5_000
+
 /** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
 const activity = new Map<string, Activity>()
 
@@ -56,6 +59,9 @@ export class Replica extends DurableObject<HostEnv> {
         return Response.json({ logs: this.#log.text() })
       case '/douse':
         await this.#douse(bundle, 'asked to')
+        return Response.json({})
+      case '/retire':
+        await this.#armTimer(bundle, retireMs)
         return Response.json({})
       default:
         return this.#forward(request, bundle, now)
@@ -98,7 +104,7 @@ export class Replica extends DurableObject<HostEnv> {
       now.inFlight -= 1
       now.lastUsedMs = Date.now()
       now.requestMs += (now.lastUsedMs - startedMs - now.requestMs) / 8
-      await this.#armIdleTimer(bundle)
+      if (bundle.env.SPEC.idleMs !== null) await this.#armTimer(bundle, bundle.env.SPEC.idleMs)
     }
   }
 
@@ -131,13 +137,12 @@ export class Replica extends DurableObject<HostEnv> {
   }
 
   /** The alarm is set once and re-armed when it fires early, so that a warm request costs no storage write. */
-  async #armIdleTimer(bundle: Bundle): Promise<void> {
-    const { idleMs } = bundle.env.SPEC
-    if (idleMs === null || (await this.ctx.storage.getAlarm()) !== null) return
+  async #armTimer(bundle: Bundle, delayMs: number): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) !== null) return
     this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS mounted (spec TEXT NOT NULL)')
     this.ctx.storage.sql.exec('DELETE FROM mounted')
     this.ctx.storage.sql.exec('INSERT INTO mounted (spec) VALUES (?)', JSON.stringify(bundle.env.SPEC))
-    await this.ctx.storage.setAlarm(Date.now() + idleMs)
+    await this.ctx.storage.setAlarm(Date.now() + delayMs)
   }
 
   async alarm(): Promise<void> {

@@ -21,8 +21,7 @@ export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
       const artifact = manifest.artifacts.find((candidate) => candidate.path === path)
       if (!artifact) return new Response(null, { status: 404 })
       const headers = { 'x-size-bytes': String(artifact.sizeBytes) }
-      const body =
-        request.method === 'HEAD' ? null : streamArtifact(withShards(artifact), { tiers })
+      const body = request.method === 'HEAD' ? null : streamArtifact(withShards(artifact), { tiers })
       return new Response(body, { headers })
     } catch (error) {
       if (isServingError(error)) return Response.json(error, { status: error.status })

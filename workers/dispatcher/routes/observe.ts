@@ -3,7 +3,6 @@ import { isServingError, unavailable } from '#contracts/errors.ts'
 import type { Endpoint } from '#contracts/registry.ts'
 import { nativeRequest } from '#src/gateway/dialects/native.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
-import { metricsText, windowMs } from '#src/usage/metrics.ts'
 import { type Call, json, type PublicCall } from '../call.ts'
 import { endpointFor } from '../endpoint-access.ts'
 import { specOf } from '../specs.ts'
@@ -26,7 +25,6 @@ export async function health(call: PublicCall): Promise<Response> {
 /** GET …/{name}/metrics */
 export async function endpointMetrics(call: Call): Promise<Response> {
   const endpoint = endpointFor(call, call.params.name!, 'CAN_VIEW')
-  const rows = await call.services.env.INVOCATION_LOG.getByName('log').since(Date.now() - windowMs, endpoint.id)
   const entities = endpoint.active?.servedEntities ?? []
   const states = await Promise.all(
     entities.map(async (entity) => {
@@ -35,18 +33,16 @@ export async function endpointMetrics(call: Call): Promise<Response> {
       return [entity.name, spec ? (await call.services.host.state(spec)).inFlight : 0] as const
     }),
   )
-  return text(call, metricsText({ rows, perEndpoint: false, concurrent: Object.fromEntries(states) }))
+  const log = call.services.env.INVOCATION_LOG.getByName('log')
+  return text(call, await log.metrics([endpoint.id], { perEndpoint: false, concurrent: Object.fromEntries(states) }))
 }
 
 /** GET /metrics: all endpoints that the caller may see. */
 export async function allMetrics(call: Call): Promise<Response> {
-  const visible = new Set(
-    [...call.view.endpoints.values()]
-      .filter((endpoint) => permits(permissionOf(endpoint, call.principal), 'CAN_VIEW'))
-      .map(({ id }) => id),
-  )
-  const rows = await call.services.env.INVOCATION_LOG.getByName('log').since(Date.now() - windowMs)
-  return text(call, metricsText({ rows: rows.filter((row) => visible.has(row.endpointId)), perEndpoint: true }))
+  const visible = [...call.view.endpoints.values()]
+    .filter((endpoint) => permits(permissionOf(endpoint, call.principal), 'CAN_VIEW'))
+    .map(({ id }) => id)
+  return text(call, await call.services.env.INVOCATION_LOG.getByName('log').metrics(visible, { perEndpoint: true }))
 }
 
 async function probe(call: PublicCall, endpoint: Endpoint): Promise<void> {
