@@ -74,7 +74,8 @@ function softmax(logits) {
 }
 
 const indexOfMax = (values) => values.reduce((best, value, i) => (value > values[best] ? i : best), 0)
-const rowsOf = (values, width) => Array.from({ length: values.length / width }, (_, i) => values.slice(i * width, (i + 1) * width))
+const rowsOf = (values, width) =>
+  Array.from({ length: values.length / width }, (_, i) => values.slice(i * width, (i + 1) * width))
 const largestDifference = (a, b) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0)
 
 /** What a text model must not do: answer differently in a padded batch, or when the runtime optimises its graph. */
@@ -91,7 +92,12 @@ async function reportInvariance(session, vectors, texts) {
 }
 
 function writeGolden(cases, note) {
-  const golden = { model: 'onnx/model_quantized.onnx', runtime: 'onnxruntime-web 1.30.0, wasm, one thread', ...note, cases }
+  const golden = {
+    model: 'onnx/model_quantized.onnx',
+    runtime: 'onnxruntime-web 1.30.0, wasm, one thread',
+    ...note,
+    cases,
+  }
   writeFileSync(join(folder, 'golden.json'), `${JSON.stringify(golden, null, 2)}\n`)
   console.log(`wrote golden.json with ${cases.length} cases`)
 }
@@ -115,7 +121,11 @@ async function scoreTexts(pairs, goldenTexts) {
   }
   const each = (performance.now() - started) / pairs.length
   console.log(`${name}: accuracy ${percent(pairs.length - wrong.length, pairs.length)}, ${each.toFixed(2)} ms a text`)
-  await reportInvariance(session, vectors, pairs.slice(0, 8).map(([text]) => text))
+  await reportInvariance(
+    session,
+    vectors,
+    pairs.slice(0, 8).map(([text]) => text),
+  )
   if (flags.includes('--golden')) {
     const cases = []
     for (const text of goldenTexts) {
@@ -145,12 +155,16 @@ async function evaluateIntent() {
 /** The 1st, 11th, 21st and so on sentence of each language is in no training set; sentences under 40 characters are left out. */
 function heldBackSentences() {
   const seen = {}
-  return readData('lingua/sentences.tsv.gz').toString().split('\n').filter(Boolean).flatMap((line) => {
-    const tab = line.indexOf('\t')
-    const [language, text] = [line.slice(0, tab), line.slice(tab + 1)]
-    seen[language] = (seen[language] ?? -1) + 1
-    return seen[language] % 10 === 0 && [...text].length >= 40 ? [[text, language]] : []
-  })
+  return readData('lingua/sentences.tsv.gz')
+    .toString()
+    .split('\n')
+    .filter(Boolean)
+    .flatMap((line) => {
+      const tab = line.indexOf('\t')
+      const [language, text] = [line.slice(0, tab), line.slice(tab + 1)]
+      seen[language] = (seen[language] ?? -1) + 1
+      return seen[language] % 10 === 0 && [...text].length >= 40 ? [[text, language]] : []
+    })
 }
 
 async function evaluateLanguage() {
@@ -166,7 +180,9 @@ async function evaluateLanguage() {
   ])
   const confusions = {}
   for (const { label, answer } of wrong) confusions[`${label}→${answer}`] = (confusions[`${label}→${answer}`] ?? 0) + 1
-  const most = Object.entries(confusions).sort(([, a], [, b]) => b - a).slice(0, 8)
+  const most = Object.entries(confusions)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 8)
   console.log(`most frequent confusions: ${most.map(([pair, count]) => `${pair} ${count}`).join(', ')}`)
 }
 
@@ -175,10 +191,13 @@ function readGreyPng(bytes) {
   const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)]
   const parts = []
   for (let at = 8; at < bytes.length; at += 12 + bytes.readUInt32BE(at)) {
-    if (bytes.toString('latin1', at + 4, at + 8) === 'IDAT') parts.push(bytes.subarray(at + 8, at + 8 + bytes.readUInt32BE(at)))
+    if (bytes.toString('latin1', at + 4, at + 8) === 'IDAT')
+      parts.push(bytes.subarray(at + 8, at + 8 + bytes.readUInt32BE(at)))
   }
   const rows = inflateSync(Buffer.concat(parts))
-  return Buffer.concat(Array.from({ length: height }, (_, y) => rows.subarray(y * (width + 1) + 1, (y + 1) * (width + 1))))
+  return Buffer.concat(
+    Array.from({ length: height }, (_, y) => rows.subarray(y * (width + 1) + 1, (y + 1) * (width + 1))),
+  )
 }
 
 async function evaluateDigits() {
@@ -186,7 +205,11 @@ async function evaluateDigits() {
   const images = readData('mnist/t10k-images-idx3-ubyte.gz').subarray(16)
   const labels = readData('mnist/t10k-labels-idx1-ubyte.gz').subarray(8)
   const run = async (model, pixels) => {
-    const input = new ort.Tensor('float32', Float32Array.from(pixels, (value) => value / 255), [pixels.length / 784, 1, 28, 28])
+    const input = new ort.Tensor(
+      'float32',
+      Float32Array.from(pixels, (value) => value / 255),
+      [pixels.length / 784, 1, 28, 28],
+    )
     return rowsOf((await model.run({ pixel_values: input })).logits.data, 10)
   }
   let right = 0
@@ -195,7 +218,9 @@ async function evaluateDigits() {
     const logits = await run(session, images.subarray(i * 784, (i + 50) * 784))
     right += logits.filter((row, j) => indexOfMax(row) === labels[i + j]).length
   }
-  console.log(`digits: accuracy ${percent(right, labels.length)}, ${((performance.now() - started) / labels.length).toFixed(2)} ms an image`)
+  console.log(
+    `digits: accuracy ${percent(right, labels.length)}, ${((performance.now() - started) / labels.length).toFixed(2)} ms an image`,
+  )
   const eight = images.subarray(0, 8 * 784)
   const plain = await loadSession('disabled')
   let [batched, optimised] = [0, 0]
@@ -272,8 +297,13 @@ async function evaluateEmbed() {
   const started = performance.now()
   for (const [first, second] of pairs) cosines.push(dot(await one(first), await one(second)))
   const each = (performance.now() - started) / (2 * pairs.length)
-  const correlation = spearman(cosines, pairs.map(([, , score]) => Number(score)))
-  console.log(`embed: STS-B test Spearman ${correlation.toFixed(4)} (${pairs.length} pairs), ${each.toFixed(2)} ms a text`)
+  const correlation = spearman(
+    cosines,
+    pairs.map(([, , score]) => Number(score)),
+  )
+  console.log(
+    `embed: STS-B test Spearman ${correlation.toFixed(4)} (${pairs.length} pairs), ${each.toFixed(2)} ms a text`,
+  )
 
   const texts = parseCsv(readData('banking77/test.csv').toString()).slice(1)
   const bank = []
@@ -291,32 +321,159 @@ async function evaluateEmbed() {
   }
   console.log(`nearest other text of banking77's test split has the same intent: ${percent(found, bank.length)}`)
 
-  const said = await vectors(session, paraphrases.map(([text]) => text))
-  const again = await vectors(session, paraphrases.map(([, text]) => text))
+  const said = await vectors(
+    session,
+    paraphrases.map(([text]) => text),
+  )
+  const again = await vectors(
+    session,
+    paraphrases.map(([, text]) => text),
+  )
   const same = said.map((vector, i) => dot(vector, again[i]))
   const other = said.flatMap((vector, i) => again.filter((_, j) => j !== i).map((partner) => dot(vector, partner)))
-  console.log(`paraphrases: lowest cosine ${Math.min(...same).toFixed(3)}, highest of unrelated sentences ${Math.max(...other).toFixed(3)}`)
-  await reportInvariance(session, vectors, pairs.slice(0, 8).map(([text]) => text))
+  console.log(
+    `paraphrases: lowest cosine ${Math.min(...same).toFixed(3)}, highest of unrelated sentences ${Math.max(...other).toFixed(3)}`,
+  )
+  await reportInvariance(
+    session,
+    vectors,
+    pairs.slice(0, 8).map(([text]) => text),
+  )
   if (!flags.includes('--golden')) return
   const cases = []
   for (const text of [...paraphrases.slice(0, 3).flat(), '', 'Zürich – naïve “quotes” & 42.5 %']) {
     const [{ norm, vector }] = await embedTexts(session, tokenizer, [text])
     cases.push({ text, vector: Array.from(vector.slice(0, 8), round), norm: round(norm) })
   }
-  writeGolden(cases, { tolerance: 1e-4, note: 'vector: first 8 values after mean pooling and normalisation; norm: length of the mean before it' })
+  writeGolden(cases, {
+    tolerance: 1e-4,
+    note: 'vector: first 8 values after mean pooling and normalisation; norm: length of the mean before it',
+  })
+}
+
+/** A decoder with its key/value cache; `run` resolves to the logits of every new position. */
+class Decoder {
+  constructor(session) {
+    this.session = session
+    this.config = readJson('config.json')
+    this.reset()
+  }
+
+  reset() {
+    const { num_key_value_heads: heads, head_dim: size, num_hidden_layers: layers } = this.config
+    const empty = () => new ort.Tensor('float32', new Float32Array(0), [1, heads, 0, size])
+    this.past = {}
+    for (let i = 0; i < layers; i++)
+      for (const kind of ['key', 'value']) this.past[`past_key_values.${i}.${kind}`] = empty()
+    this.length = 0
+  }
+
+  async run(ids) {
+    const places = ids.map((_, i) => this.length + i)
+    this.length += ids.length
+    const output = await this.session.run({
+      input_ids: int64(ids, [1, ids.length]),
+      attention_mask: int64(Array(this.length).fill(1), [1, this.length]),
+      position_ids: int64(places, [1, ids.length]),
+      ...this.past,
+    })
+    for (const key of Object.keys(this.past)) this.past[key] = output[key.replace('past_key_values', 'present')]
+    return rowsOf(output.logits.data, output.logits.dims[2])
+  }
+}
+
+/** Bits of each document in windows of 512 tokens that start with <s> and overlap by half, over the document's bytes. */
+async function bitsPerByte(decoder, tokenizer, documents) {
+  const window = decoder.config.max_position_embeddings
+  let [bits, bytes] = [0, 0]
+  for (const document of documents) {
+    const ids = tokenizer.encode(document).ids
+    bytes += Buffer.byteLength(document)
+    for (let start = 0; start < Math.max(1, ids.length - 1 - window / 2); start += window / 2) {
+      const part = ids.slice(start, start + window + 1)
+      decoder.reset()
+      const logits = await decoder.run(part.slice(0, -1))
+      for (let i = start ? window / 2 : 0; i < logits.length; i++) {
+        const top = Math.max(...logits[i])
+        const sum = logits[i].reduce((total, value) => total + Math.exp(value - top), 0)
+        bits += (Math.log(sum) + top - logits[i][part[i + 1]]) / Math.LN2
+      }
+    }
+  }
+  return bits / bytes
+}
+
+async function generateGreedily(decoder, tokenizer, prompt, count) {
+  const prompted = tokenizer.encode(prompt).ids
+  const ids = []
+  decoder.reset()
+  for (let next = prompted; ids.length < count; next = [ids.at(-1)])
+    ids.push(indexOfMax((await decoder.run(next)).at(-1)))
+  return { ids, text: tokenizer.decode([...prompted, ...ids], { skip_special_tokens: true }) }
+}
+
+async function evaluateStory() {
+  const [decoder, tokenizer] = [new Decoder(await loadSession()), loadTokenizer()]
+  const documents = readData('stories/stories-valid.txt.gz')
+    .toString()
+    .split('<|endoftext|>\n')
+    .map((document) => document.replace(/^\n+|\n+$/g, ''))
+    .filter(Boolean)
+  console.log(
+    `story: ${(await bitsPerByte(decoder, tokenizer, documents)).toFixed(4)} bits per byte on ${documents.length} held-back documents`,
+  )
+
+  const ids = tokenizer.encode(documents[0]).ids.slice(0, 24)
+  decoder.reset()
+  const whole = await decoder.run(ids)
+  decoder.reset()
+  const stepwise = []
+  for (const id of ids) stepwise.push((await decoder.run([id]))[0])
+  const plain = new Decoder(await loadSession('disabled'))
+  const unoptimised = await plain.run(ids)
+  const most = (others) => Math.max(...whole.map((row, i) => largestDifference(row, others[i]))).toExponential(1)
+  console.log(`largest difference one run / token by token: ${most(stepwise)}`)
+  console.log(`largest difference optimised / unoptimised graph: ${most(unoptimised)}`)
+
+  const started = performance.now()
+  const { text } = await generateGreedily(decoder, tokenizer, 'Once upon a time', 64)
+  console.log(`${((performance.now() - started) / 64).toFixed(2)} ms a token: ${JSON.stringify(text)}`)
+  if (!flags.includes('--golden')) return
+  const cases = []
+  for (const prompt of [
+    'Once upon a time',
+    'The old king had',
+    '"Who are you?" said',
+    'In the forest there lived a fox who',
+    'Peter looked at the',
+  ]) {
+    cases.push({ prompt, ...(await generateGreedily(decoder, tokenizer, prompt, 24)) })
+  }
+  writeGolden(cases, { note: 'ids: 24 greedy tokens after the prompt, prefill in one run, then one token a run' })
 }
 
 /** Compares token ids with the ones the training code gives; one {"text", "ids"} object a line on standard input. */
 function compareTokens() {
   const tokenizer = loadTokenizer()
-  const lines = readFileSync(0, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line))
+  const lines = readFileSync(0, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
   const different = lines.filter(({ text, ids }) => tokenizer.encode(text).ids.join() !== ids.join())
   console.log(`${name}: ${lines.length - different.length} of ${lines.length} texts tokenised the same`)
-  for (const { text, ids } of different.slice(0, 5)) console.log(JSON.stringify({ text, ids, got: tokenizer.encode(text).ids }))
+  for (const { text, ids } of different.slice(0, 5))
+    console.log(JSON.stringify({ text, ids, got: tokenizer.encode(text).ids }))
   process.exitCode = different.length ? 1 : 0
 }
 
-const evaluations = { intent: evaluateIntent, digits: evaluateDigits, embed: evaluateEmbed, language: evaluateLanguage }
-if (!(name in evaluations)) throw new Error(`usage: node models/evaluate.mjs ${Object.keys(evaluations).join('|')} [--golden|--tokens]`)
+const evaluations = {
+  intent: evaluateIntent,
+  digits: evaluateDigits,
+  embed: evaluateEmbed,
+  language: evaluateLanguage,
+  story: evaluateStory,
+}
+if (!(name in evaluations))
+  throw new Error(`usage: node models/evaluate.mjs ${Object.keys(evaluations).join('|')} [--golden|--tokens]`)
 if (flags.includes('--tokens')) compareTokens()
 else await evaluations[name]()

@@ -89,6 +89,8 @@ class Bpe:
 
     def encode(self, text: str) -> list[int]:
         """Ids without special tokens. Splitting into chunks first changes nothing but the speed: no merge crosses a chunk."""
+        if not text:
+            return []
         return [i for chunk in CHUNK.findall("▁" + text.replace(" ", "▁")) for i in self.chunk(chunk)]
 
     def save(self, folder: Path, longest: int, chat_template: str) -> None:

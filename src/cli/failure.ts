@@ -4,6 +4,7 @@
  */
 import { isServingError } from '#contracts/errors.ts'
 import { ServerUnreachable } from '#src/client/http.ts'
+import { SourceError } from '#src/client/sources/source-error.ts'
 
 export const exitCodes = {
   0: 'it worked',
@@ -41,8 +42,13 @@ export function failureFrom(error: unknown): Failure {
   if (error instanceof Failure) return error
   if (error instanceof ServerUnreachable)
     return new Failure(3, 'NO_SERVER', `${error.message} Start one with: npm start`)
+  if (error instanceof SourceError) return new Failure(isMistyped(error) ? 2 : 1, error.code, error.message)
   if (isServingError(error)) return new Failure(1, error.code, `${error.message}${hintFor(error.status)}`)
   return new Failure(1, 'INTERNAL_ERROR', error instanceof Error ? (error.stack ?? error.message) : String(error))
+}
+
+function isMistyped({ code }: SourceError): boolean {
+  return code === 'SOURCE_NOT_UNDERSTOOD' || code === 'SOURCE_NOT_FOUND' || code === 'INSECURE_URL'
 }
 
 function hintFor(status: number): string {

@@ -50,6 +50,8 @@ const environment: readonly [string, string][] = [
   ['GLIM_PORT', 'its port (8787)'],
   ['GLIM_HOME', 'folder of all state (.glim in the checkout)'],
   ['GLIM_TOKEN', 'the token; else the one in $GLIM_HOME/token'],
+  ['GLIM_HUB_URL', 'where hf: models come from (https://huggingface.co)'],
+  ['GLIM_HUB_TOKEN', 'token for its private and gated models; sent there and nowhere else'],
 ]
 
 function usageOf({ arguments: args, options }: Command): string {

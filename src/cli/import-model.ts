@@ -1,5 +1,7 @@
-/** A model from this machine's disk into a server's registry: plan, upload what is missing, import. */
+/** A model from its source into a server's registry: open, plan, send what is missing, import. */
+import type { Digest } from '#contracts/manifest.ts'
 import type { GlimClient } from '#src/client/client.ts'
+import type { ModelSource } from '#src/client/sources/model-source.ts'
 import { type UploadProgress, uploadModel } from '#src/client/upload-model.ts'
 import type { VersionView } from '#src/client/views.ts'
 import { planImport } from './plan-import.ts'
@@ -12,36 +14,47 @@ export interface ImportOptions {
   dtype?: string | undefined
   /** The graph's path within the source. */
   file?: string | undefined
+  /** What the graph's bytes must be. */
+  digest?: Digest | undefined
+  /** Send only where the weights come from; the server fetches them on first use, or at once with `prefetch`. */
+  lazy?: boolean
+  prefetch?: boolean
   /** A native invocation body that the model answers. */
   example?: unknown
-  /** What the version tells of where it came from; the path if left out. */
-  label?: string
-  onProgress?(progress: UploadProgress | { stage: 'loading' }): void
+  onProgress?(progress: UploadProgress | { stage: 'opening' } | { stage: 'loading' }): void
 }
 
 export interface Imported {
   version: VersionView
   sizeBytes: number
   sentBytes: number
+  /** The graph's digest, where nobody had vouched for it before it came. */
+  pinned?: Digest
 }
 
 /**
  * Resolves once the version is usable. Run again after any interruption: what has arrived is not sent again, and the same
  * content under the same number is the same version.
  */
-export async function importModel(source: string, options: ImportOptions): Promise<Imported> {
-  const { client, name, version, task, dtype, file, example, label = source, onProgress = () => {} } = options
-  const { graph, files, totalBytes } = await planImport(source, { dtype, file })
-  const { manifest, sizeBytes, sentBytes } = await uploadModel(files, { client, totalBytes, onProgress })
+export async function importModel(source: ModelSource, options: ImportOptions): Promise<Imported> {
+  const { client, name, version, task, prefetch = false, onProgress = () => {} } = options
+  onProgress({ stage: 'opening' })
+  const opened = await source.open()
+  const lazy = prefetch || options.lazy === true
+  const { graph, files } = await planImport(opened, { ...options, lazy })
+  const { manifest, sizeBytes, sentBytes } = await uploadModel(files, { client, onProgress })
   onProgress({ stage: 'loading' })
+  const example = options.example ?? opened.inputExample
   const imported = await client.importModel({
     name,
     manifest,
     file: graph,
-    source: label,
+    source: opened.label,
     ...(version === undefined ? {} : { version }),
     ...(task === undefined ? {} : { task }),
     ...(example === undefined ? {} : { input_example: example }),
+    ...(lazy ? { prefetch } : {}),
   })
-  return { version: imported, sizeBytes, sentBytes }
+  const pinned = opened.pinsWhatComes ? manifest.artifacts.find(({ path }) => path === graph)?.digest : undefined
+  return { version: imported, sizeBytes, sentBytes, ...(pinned ? { pinned } : {}) }
 }

@@ -1,65 +1,70 @@
 /**
- * Which files an import sends: the graph that is chosen and what belongs beside it. A model folder of the hub holds the same
- * weights in a dozen precisions; only one of them goes over the wire.
+ * Which of a source's files an import sends: the graph that is chosen and what belongs beside it. A model of the hub holds the
+ * same weights in a dozen precisions; only one of them goes over the wire.
  */
-import { readdir, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import type { LocalFile } from '#src/client/hash-file.ts'
-import { chooseGraph, companionsOf, type GraphChoice } from '#src/compiler/choose-graph.ts'
+import type { Digest } from '#contracts/manifest.ts'
+import { graphFacts } from '#src/client/sources/graph-facts.ts'
+import type { MlflowSignature, OpenedSource, SourceFile } from '#src/client/sources/model-source.ts'
+import { digestMismatch, invalid } from '#src/client/sources/source-error.ts'
+import type { UploadFile } from '#src/client/upload-model.ts'
+import { chooseGraph, companionsOf, type GraphChoice, isExternalData } from '#src/compiler/choose-graph.ts'
+import { checkAgainstGraph } from '#src/compiler/mlflow-signature.ts'
 import { usage } from './failure.ts'
+
+export interface ImportChoice extends GraphChoice {
+  /** What the graph's bytes must be. */
+  digest?: Digest | undefined
+  /** Leave the weights to the server, which fetches them on first use. */
+  lazy?: boolean
+}
 
 export interface ImportPlan {
   /** The graph's path within the model. */
   graph: string
-  files: readonly (LocalFile & { sizeBytes: number })[]
-  totalBytes: number
+  files: readonly UploadFile[]
 }
 
-const deepest = 4
-/** A folder with more entries than this is no model's. */
-const mostEntries = 20_000
-
-/** @throws {Failure | ServingError} where there is no such source or no single graph in it. */
-export async function planImport(source: string, choice: GraphChoice = {}): Promise<ImportPlan> {
-  const found = await stat(source).catch(() => null)
-  if (!found) throw usage(`There is no file or folder ${source}.`)
-  if (found.isDirectory()) {
-    const paths = await listFiles(source)
-    const graph = chooseGraph(paths, choice)
-    return planFiles(source, graph, companionsOf(graph, paths))
-  }
-  if (!source.endsWith('.onnx')) throw usage(`${source} is neither a folder nor an .onnx file.`)
-  const graph = basename(source)
-  // What else lies beside a single file may belong to anything, so only its external data comes along.
-  const beside = (await readdir(dirname(source))).filter((name) => name.startsWith(graph))
-  return planFiles(dirname(source), graph, companionsOf(graph, beside))
-}
-
-async function planFiles(folder: string, graph: string, companions: readonly string[]): Promise<ImportPlan> {
-  const files = await Promise.all(
-    [graph, ...companions].map(async (path) => {
-      const location = join(folder, path)
-      return { path, location, sizeBytes: (await stat(location)).size }
+/** @throws {Failure | ServingError | SourceError} where there is no single graph, or it is not the one that was asked for. */
+export async function planImport(source: OpenedSource, choice: ImportChoice = {}): Promise<ImportPlan> {
+  const { files, mlflow } = source
+  const paths = files.map(({ path }) => path)
+  const graph = chooseGraph(paths, {
+    dtype: choice.dtype,
+    file: choice.file ?? (choice.dtype === undefined ? source.graph : undefined),
+    preferredDtype: source.preferredDtype,
+  })
+  const wanted = new Set([graph, ...companionsOf(graph, paths)])
+  const chosen = files.filter(({ path }) => wanted.has(path))
+  if (mlflow) await checkMlflow(chosen.find(({ path }) => path === graph)!, mlflow)
+  return {
+    graph,
+    files: chosen.map((file) => {
+      const known = file.path === graph ? withDigest(file, choice.digest) : file
+      return choice.lazy && (file.path === graph || isExternalData(file.path, graph)) ? lazily(known) : known
     }),
-  )
-  return { graph, files, totalBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
+  }
 }
 
-/** Paths of all files with `/` between their parts, sorted; links are followed, as the hub's cache is made of them. */
-async function listFiles(folder: string): Promise<string[]> {
-  const files: string[] = []
-  let entries = 0
-  const visit = async (path: string, depth: number): Promise<void> => {
-    for (const name of await readdir(join(folder, path))) {
-      if (++entries > mostEntries)
-        throw usage(`${folder} has more than ${mostEntries} entries; name the folder of one model.`)
-      if (name.startsWith('.') || name === 'node_modules') continue
-      const inner = path === '' ? name : `${path}/${name}`
-      const found = await stat(join(folder, inner)).catch(() => null)
-      if (found?.isFile()) files.push(inner)
-      else if (found?.isDirectory() && depth < deepest) await visit(inner, depth + 1)
-    }
-  }
-  await visit('', 1)
-  return files.sort()
+/** MLflow describes the graph beside it, and what it says is checked before a byte is sent. */
+async function checkMlflow(graph: SourceFile, signature: MlflowSignature): Promise<void> {
+  const facts = await graphFacts(graph)
+  if (!facts) return
+  checkAgainstGraph(signature, facts.inputs)
+  const name = graph.path.slice(graph.path.lastIndexOf('/') + 1)
+  const unknown = facts.weightFiles.find((file) => !isExternalData(file, name))
+  if (unknown !== undefined)
+    throw invalid(
+      `${graph.path} keeps weights in "${unknown}", and only files named ${name}.data or ${name}_data are found. Save it with mlflow.onnx.log_model(…, save_as_external_data=False).`,
+    )
+}
+
+function withDigest(file: SourceFile, expected: Digest | undefined): SourceFile {
+  if (expected === undefined) return file
+  if (file.digest !== undefined && file.digest !== expected) throw digestMismatch(file.path, expected, file.digest)
+  return { ...file, digest: expected }
+}
+
+function lazily(file: SourceFile): UploadFile {
+  if (file.origin) return { ...file, isLazy: true }
+  throw usage('--lazy and --prefetch are for hf: sources: a server fetches from its hub, and from nowhere else.')
 }

@@ -18,6 +18,10 @@ export interface ServerOptions {
   adminTokenHash: string
   idleMs: number
   expectStarters: boolean
+  /** Where artifacts with an origin come from; absent: nowhere. */
+  hub?: { url: string; token?: string }
+  /** The most that the model cache may hold on disk. */
+  cacheBytes?: number
   /** Receives what the workers print. */
   log(line: string): void
   /** Built already; tests put modules of their own in. */
@@ -38,6 +42,8 @@ export interface Server {
  * (+150 ms) and keep 5 to 15 MB for good.
  */
 const v8Flags = '--no-flush-liftoff-code'
+
+const defaultCacheBytes = 20 * 2 ** 30
 
 const compatibilityDate = '2026-11-01'
 const compatibilityFlags = ['enable_request_signal', 'request_signal_passthrough']
@@ -105,9 +111,16 @@ function miniflareOptions(options: ServerOptions, { dispatcher, host }: BuiltWor
           env: {
             LOADER: { type: 'worker-loader' },
             REPLICA: { type: 'durable-object', worker: 'host', exportName: 'Replica' },
+            MODEL_CACHE: { type: 'durable-object', worker: 'host', exportName: 'ModelCache' },
             BLOBS: { type: 'disk', path: blobsOf(options), writable: true },
+            CACHE_BYTES: { type: 'json', value: options.cacheBytes ?? defaultCacheBytes },
+            HUB_URL: { type: 'text', value: options.hub?.url ?? '' },
+            HUB_TOKEN: { type: 'text', value: options.hub?.token ?? '' },
           },
-          exports: { Replica: { type: 'durable-object', storage: 'sqlite' } },
+          exports: {
+            Replica: { type: 'durable-object', storage: 'sqlite' },
+            ModelCache: { type: 'durable-object', storage: 'sqlite' },
+          },
         },
       },
     ],

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { glimClient } from '#src/client/client.ts'
+import type { Hub } from '#src/client/sources/hub-source.ts'
 import type { Surroundings } from './command.ts'
 import { tokenPattern } from './dev/admin-token.ts'
 import { Failure, usage } from './failure.ts'
@@ -35,6 +36,15 @@ export function addressFrom(
   return {
     host: options.host ?? given(env.GLIM_HOST) ?? '127.0.0.1',
     port: integerOption(options.port === undefined ? 'GLIM_PORT' : '--port', port, 0, 65_535) ?? 8787,
+  }
+}
+
+/** Where `hf:` sources come from. */
+export function hubFrom(env: Env): Hub {
+  const token = given(env.GLIM_HUB_TOKEN)
+  return {
+    url: given(env.GLIM_HUB_URL) ?? 'https://huggingface.co',
+    ...(token === undefined ? {} : { token: word(token, 'GLIM_HUB_TOKEN') }),
   }
 }
 

@@ -12,6 +12,8 @@ export interface ImportRequest {
   input_example?: unknown
   source?: string
   comment?: string
+  /** Bring the bytes of artifacts that have only an origin now, and run the model, rather than on first use. */
+  prefetch?: boolean
 }
 
 export interface TokenRequest {

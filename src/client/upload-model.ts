@@ -1,32 +1,31 @@
 /**
- * Bringing a model's bytes to a server: hash everything, ask what is missing, send only that.
+ * Bringing a model's bytes to a server in one pass: every file is read once, cut into shards, named by digest and sent where the
+ * server lacks it. What was promised of a whole file is checked when its last byte has come; the shards that a false file left
+ * on the server are true to their own names, and nothing refers to them.
  *
- * Shards are named by digest, so an upload that broke off continues where it was, and a second version that shares weights
- * with the first sends the difference. At most `concurrentShards` shards are in memory.
+ * An import that broke off and is run again sends only the rest, and a second version that shares weights with the first
+ * sends the difference.
  */
-import { open } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
 import { limits } from '#contracts/limits.ts'
 import type { Artifact, Digest, Manifest, Shard } from '#contracts/manifest.ts'
-import type { GlimClient } from './client.ts'
-import { hashFile, type LocalFile, readFully } from './hash-file.ts'
+import { type BlobReceiver, ShardSender } from './shard-sender.ts'
+import type { SourceFile } from './sources/model-source.ts'
+import { changed, digestMismatch, invalid } from './sources/source-error.ts'
 
-const concurrentShards = 4
-/** Digests per question; a question is answered by as many look-ups on the server. */
-const questionDigests = 1_024
+export interface UploadFile extends SourceFile {
+  /** Only where it comes from is sent; the server fetches it itself. */
+  isLazy?: boolean
+}
 
 export interface UploadProgress {
-  stage: 'hashing' | 'sending'
+  stage: 'sending'
   doneBytes: number
   totalBytes: number
 }
 
-/** A shard's bytes are the caller's again once `putBlob` has resolved. */
-export type BlobReceiver = Pick<GlimClient, 'missingBlobs' | 'putBlob'>
-
 export interface UploadOptions {
   client: BlobReceiver
-  /** For progress; the sum of the files' sizes. */
-  totalBytes: number
   onProgress?: (progress: UploadProgress) => void
 }
 
@@ -37,93 +36,72 @@ export interface Upload {
   sentBytes: number
 }
 
-/** Resolves once the server holds every shard. @throws {ServingError | ServerUnreachable} as the client does. */
-export async function uploadModel(files: readonly LocalFile[], options: UploadOptions): Promise<Upload> {
-  const { client, totalBytes, onProgress = () => {} } = options
-  let hashed = 0
-  const artifacts: Artifact[] = []
-  for (const file of files) {
-    const count = (bytes: number) => {
-      hashed += bytes
-      onProgress({ stage: 'hashing', doneBytes: hashed, totalBytes })
-    }
-    artifacts.push(await hashFile(file, count))
-  }
-
-  const missing = await missingOf(artifacts, client)
-  const places = placesOf(files, artifacts, missing)
-  const missingBytes = places.reduce(
-    (sum, { shards }) => sum + shards.reduce((bytes, { shard }) => bytes + shard.sizeBytes, 0),
-    0,
-  )
-  let sent = 0
+/**
+ * Resolves once the server holds every shard.
+ *
+ * @throws {ServingError | ServerUnreachable} as the client does.
+ * @throws {SourceError} DIGEST_MISMATCH and whatever else is wrong with the source.
+ */
+export async function uploadModel(files: readonly UploadFile[], options: UploadOptions): Promise<Upload> {
+  const { client, onProgress = () => {} } = options
+  const totalBytes = sumOf(files.filter(({ isLazy }) => !isLazy))
+  const sender = new ShardSender(client)
+  let doneBytes = 0
   const count = (bytes: number) => {
-    sent += bytes
-    onProgress({ stage: 'sending', doneBytes: sent, totalBytes: missingBytes })
+    doneBytes += bytes
+    onProgress({ stage: 'sending', doneBytes, totalBytes })
   }
-  for (const place of places) await sendShards(place, client, count)
-
-  const sizeBytes = artifacts.reduce((sum, artifact) => sum + artifact.sizeBytes, 0)
-  return { manifest: { version: 1, artifacts }, sizeBytes, sentBytes: sent }
-}
-
-async function missingOf(artifacts: readonly Artifact[], client: BlobReceiver): Promise<Set<Digest>> {
-  const digests = [...new Set(artifacts.flatMap(({ shards = [] }) => shards.map(({ digest }) => digest)))]
-  const missing = new Set<Digest>()
-  for (let at = 0; at < digests.length; at += questionDigests) {
-    for (const digest of await client.missingBlobs(digests.slice(at, at + questionDigests))) missing.add(digest)
-  }
-  return missing
-}
-
-interface Place {
-  location: string
-  shards: { shard: Shard; at: number }[]
-}
-
-/** Where each missing shard is read: once, however often it occurs. */
-function placesOf(files: readonly LocalFile[], artifacts: readonly Artifact[], missing: Set<Digest>): Place[] {
-  const left = new Set(missing)
-  return artifacts.map((artifact, index) => {
-    const shards: Place['shards'] = []
-    let at = 0
-    for (const shard of artifact.shards ?? []) {
-      if (left.delete(shard.digest)) shards.push({ shard, at })
-      at += shard.sizeBytes
-    }
-    return { location: files[index]!.location, shards }
-  })
-}
-
-async function sendShards(
-  { location, shards }: Place,
-  client: BlobReceiver,
-  count: (bytes: number) => void,
-): Promise<void> {
-  if (shards.length === 0) return
-  const file = await open(location)
-  const queue = shards.values()
-  let failed = false
-  const sendInTurn = async () => {
-    const buffer = new Uint8Array(limits.shardBytes)
-    // One iterator shared by all lanes: each takes the next shard when it is free.
-    for (const { shard, at } of queue) {
-      if (failed) return
-      await client.putBlob(shard.digest, await readFully(file, buffer.subarray(0, shard.sizeBytes), at))
-      count(shard.sizeBytes)
-    }
-  }
-  const lanes = Array.from({ length: Math.min(concurrentShards, shards.length) }, () =>
-    sendInTurn().catch((error: unknown) => {
-      failed = true
-      throw error
-    }),
-  )
+  const artifacts: Artifact[] = []
   try {
-    // Settled, not raced: the file stays open until the last lane has stopped reading it.
-    const [failure] = (await Promise.allSettled(lanes)).filter((lane) => lane.status === 'rejected')
-    if (failure) throw failure.reason
+    for (const file of files) artifacts.push(file.isLazy ? lazyArtifact(file) : await sendFile(file, sender, count))
+    await sender.finish()
   } finally {
-    await file.close()
+    await sender.settle()
   }
+  return { manifest: { version: 1, artifacts }, sizeBytes: sumOf(files), sentBytes: sender.sentBytes }
+}
+
+async function sendFile(file: SourceFile, sender: ShardSender, count: (bytes: number) => void): Promise<Artifact> {
+  const { path, sizeBytes, origin } = file
+  const whole = createHash('sha256')
+  const shards: Shard[] = []
+  let filled = 0
+  const take = async () => {
+    const bytes = sender.room.subarray(0, filled)
+    filled = 0
+    whole.update(bytes)
+    const shard = { digest: digestOfBytes(bytes), sizeBytes: bytes.byteLength }
+    shards.push(shard)
+    await sender.take(shard)
+    count(shard.sizeBytes)
+  }
+  for await (const chunk of file.read()) {
+    for (let at = 0; at < chunk.byteLength; ) {
+      const part = chunk.subarray(at, at + limits.shardBytes - filled)
+      sender.room.set(part, filled)
+      filled += part.byteLength
+      at += part.byteLength
+      if (filled === limits.shardBytes) await take()
+    }
+  }
+  if (filled > 0) await take()
+
+  const came = sumOf(shards)
+  if (came !== sizeBytes) throw changed(path, `${came} bytes came instead of ${sizeBytes}`)
+  const digest: Digest = `sha256:${whole.digest('hex')}`
+  if (file.digest !== undefined && file.digest !== digest) throw digestMismatch(path, file.digest, digest)
+  return { path, sizeBytes, digest, shards, ...(origin ? { origin } : {}) }
+}
+
+function lazyArtifact({ path, sizeBytes, digest, origin }: SourceFile): Artifact {
+  if (!origin) throw invalid(`${path} comes from nowhere that a server could fetch it from.`)
+  return { path, sizeBytes, origin, ...(digest ? { digest } : {}) }
+}
+
+function sumOf(parts: readonly { sizeBytes: number }[]): number {
+  return parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+}
+
+function digestOfBytes(bytes: Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }

@@ -22,6 +22,8 @@ export interface GraphChoice {
   /** An exact path among the files. */
   file?: string | undefined
   dtype?: string | undefined
+  /** Taken where there is a graph of it and nothing else was asked for. */
+  preferredDtype?: GraphDtype | undefined
 }
 
 /**
@@ -30,7 +32,7 @@ export interface GraphChoice {
  *
  * @throws {ServingError} 400 that lists the graphs there are.
  */
-export function chooseGraph(paths: readonly string[], { file, dtype }: GraphChoice): string {
+export function chooseGraph(paths: readonly string[], { file, dtype, preferredDtype }: GraphChoice): string {
   const graphs = paths.filter((path) => path.endsWith('.onnx') || path.endsWith('.ort'))
   const there = graphs.length === 0 ? 'there is no .onnx file at all' : `there is ${graphs.join(', ')}`
 
@@ -42,8 +44,9 @@ export function chooseGraph(paths: readonly string[], { file, dtype }: GraphChoi
     throw badRequest(`dtype: "${dtype}" is not one of ${Object.keys(suffixes).join(', ')}.`, 'dtype')
   }
 
-  const name = `model${suffixes[dtype ?? 'fp32']}.onnx`
-  const byName = [`onnx/${name}`, name].find((path) => graphs.includes(path))
+  const name = nameOf(dtype ?? 'fp32')
+  const names = dtype === undefined && preferredDtype !== undefined ? [nameOf(preferredDtype), name] : [name]
+  const byName = names.flatMap((each) => [`onnx/${each}`, each]).find((path) => graphs.includes(path))
   if (byName) return byName
   if (dtype !== undefined) throw badRequest(`dtype: no graph is named for ${dtype} (onnx/${name}); ${there}.`, 'dtype')
   if (graphs.length === 1) return graphs[0]!
@@ -51,6 +54,10 @@ export function chooseGraph(paths: readonly string[], { file, dtype }: GraphChoi
     `The model has no onnx/model.onnx and no single graph; ${there}. Name one with file or dtype.`,
     'file',
   )
+}
+
+function nameOf(dtype: GraphDtype): string {
+  return `model${suffixes[dtype]}.onnx`
 }
 
 /** Files that belong beside a graph: what tokenizers, processors and tasks read, and the graph's external data. */
@@ -73,6 +80,7 @@ const companions = new Set([
   'input_example.json',
 ])
 
-function isExternalData(path: string, graph: string): boolean {
+/** Weights that the graph keeps outside of itself. */
+export function isExternalData(path: string, graph: string): boolean {
   return path.startsWith(`${graph}_data`) || path.startsWith(`${graph}.data`)
 }

@@ -8,8 +8,8 @@ export interface ModelFacts {
   paths: readonly string[]
   /** Parsed `config.json`; an empty object where there is none. */
   config: Readonly<Record<string, unknown>>
-  /** The graph's own inputs and outputs. */
-  graph: Signature
+  /** The graph's own inputs and outputs; absent while it has not been fetched. */
+  graph?: Signature
 }
 
 /**
@@ -52,11 +52,12 @@ function architecture({ config }: ModelFacts): string {
 }
 
 function readsText({ paths, graph }: ModelFacts): boolean {
-  return paths.includes('tokenizer.json') && graph.inputs.some((input) => input.name === 'input_ids')
+  return paths.includes('tokenizer.json') && (graph?.inputs.some((input) => input.name === 'input_ids') ?? true)
 }
 
 /** One picture-shaped input and one output with as many values as there are labels. */
 function isImageClassifier({ config, graph }: ModelFacts): boolean {
+  if (!graph) return false
   const [input, ...others] = graph.inputs
   const labels = Object.keys((config.id2label ?? {}) as object).length
   const [output] = graph.outputs

@@ -1,3 +1,17 @@
+export interface StoredBytes {
+  sizeBytes: number
+  /** On disk now; the rest comes from the origin on first use. */
+  storedBytes: number
+  /** Downloads under way. */
+  fetching: { artifact: string; bytesDone: number; bytes: number; bytesPerSecond: number }[]
+}
+
+export interface Collected {
+  deleted: number
+  freedBytes: number
+  heldBytes: number
+}
+
 /** What the dispatcher asks of the host: the seam between the control and the inference column, met over the wire. */
 import type { EndpointSpec } from './bundle.ts'
 import type { InvocationReply, InvocationRequest } from './invocation.ts'
@@ -17,6 +31,10 @@ export interface Host {
   putBlob(digest: string, bytes: Uint8Array): Promise<void>
   missingBlobs(body: unknown): Promise<{ missing: Digest[] }>
   putManifest(manifest: unknown): Promise<Digest>
+  /** How much of a version is on disk, and what is being fetched. */
+  stored(manifest: Digest): Promise<StoredBytes>
+  /** Deletes every blob that none of these versions needs. */
+  collect(manifests: readonly Digest[]): Promise<Collected>
   /** Resolves to a small artifact, or null where the manifest has none at that path. */
   artifact(manifest: Digest, path: string): Promise<Uint8Array | null>
 }

@@ -1,4 +1,5 @@
 /** From a classifier's numbers to labelled scores, as the Hugging Face pipelines give them. */
+import type { scoreFunctions } from '#contracts/task-signatures.ts'
 import { type NamedTensors, tensorOf } from '#contracts/tensor.ts'
 import { labelOf } from './model-config.ts'
 
@@ -7,7 +8,6 @@ export interface LabelledScore {
   score: number
 }
 
-export const scoreFunctions = ['none', 'softmax', 'sigmoid'] as const
 export type ScoreFunction = (typeof scoreFunctions)[number]
 
 /** Scores in float32's precision, which is what the tensor form carries, so that both forms agree. */

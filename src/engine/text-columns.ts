@@ -1,15 +1,11 @@
 /** The columns of a text task: `text`, and `text_pair` beside it for tasks that read two texts together. */
 import { invalidParameter } from '#contracts/errors.ts'
-import type { Field } from '#contracts/signature.ts'
 import type { NamedTensors } from '#contracts/tensor.ts'
 
 export interface TextRow {
   text: string
   pair: string | undefined
 }
-
-export const textField: Field = { name: 'text', dtype: 'string', shape: ['rows'] }
-export const textPairField: Field = { name: 'text_pair', dtype: 'string', shape: ['rows'], optional: true }
 
 /** @throws {ServingError} 400 naming the column at fault. */
 export function textRows(inputs: NamedTensors): TextRow[] {

@@ -44,6 +44,9 @@ export function hostClient(fetcher: Fetcher): Host {
           manifest: never
         }
       ).manifest,
+    stored: async (manifest) => (await sent(`/stored?manifest=${manifest}`, {})).json(),
+    collect: async (manifests) =>
+      (await sent('/collect', { method: 'POST', body: JSON.stringify({ manifests }) })).json(),
     async artifact(manifest, path) {
       const response = await fetcher.fetch(
         `http://host/artifacts?manifest=${manifest}&path=${encodeURIComponent(path)}`,

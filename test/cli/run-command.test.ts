@@ -54,7 +54,13 @@ describe('wrong usage exits with 2 and says what is near', () => {
     [['invoke', 'x', 'plain text'], `'"plain text"'`],
     [['models', 'import', '/nonexistent/model', '--name', 'x'], 'There is no file or folder /nonexistent/model.'],
     [['dev', '--port', '70000'], '--port must be a whole number from 0 to 65535'],
-    [['models', 'import', 'hf:owner/name', '--name', 'x'], 'hf: is not built yet'],
+    [
+      ['models', 'import', 'hf:owner', '--name', 'x'],
+      'Expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION, and "hf:owner"',
+    ],
+    [['models', 'import', 's3://bucket/model.onnx', '--name', 'x'], 's3:// is no source'],
+    [['models', 'import', 'http://example.com/model.onnx', '--name', 'x'], 'http://example.com is not https'],
+    [['models', 'import', '.', '--name', 'x', '--digest', 'abc'], '--digest must be sha256: and 64'],
   ])('glim %j', async (argv, message) => {
     const { exitCode, err, out } = await run(...argv)
     expect(err).toContain(message)

@@ -17,7 +17,11 @@ describe('the graph of a folder', () => {
   it.each([
     [['a.onnx', 'b.onnx'], {}, 'there is a.onnx, b.onnx'],
     [['config.json'], {}, 'there is no .onnx file at all'],
-    [['onnx/model.onnx'], { dtype: 'q8' }, 'no graph is named for q8 (onnx/model_quantized.onnx); there is onnx/model.onnx'],
+    [
+      ['onnx/model.onnx'],
+      { dtype: 'q8' },
+      'no graph is named for q8 (onnx/model_quantized.onnx); there is onnx/model.onnx',
+    ],
     [['onnx/model.onnx'], { dtype: 'q9' }, '"q9" is not one of fp32, fp16, q8'],
     [['onnx/model.onnx'], { file: 'x.onnx' }, '"x.onnx" is not among the model\'s files'],
   ])('of %j with %j is refused: %s', (paths, choice, message) => {
@@ -25,7 +29,14 @@ describe('the graph of a folder', () => {
   })
 
   it('brings its tokenizer, configuration and external data, and no other graph', () => {
-    const paths = ['onnx/model.onnx', 'onnx/model.onnx_data', 'onnx/model_q4.onnx', 'tokenizer.json', 'README.md', 'config.json']
+    const paths = [
+      'onnx/model.onnx',
+      'onnx/model.onnx_data',
+      'onnx/model_q4.onnx',
+      'tokenizer.json',
+      'README.md',
+      'config.json',
+    ]
     expect(companionsOf('onnx/model.onnx', paths)).toEqual(['onnx/model.onnx_data', 'tokenizer.json', 'config.json'])
   })
 })

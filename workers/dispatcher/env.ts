@@ -1,4 +1,4 @@
-import type { ServingErrorFacts } from '#contracts/errors.ts'
+import type { Outcome } from '#contracts/outcome.ts'
 import type { MetricsOptions } from '#src/usage/metrics.ts'
 
 /** Bindings of the dispatcher. */
@@ -32,6 +32,3 @@ export interface InvocationLogRpc {
   /** The metrics of some endpoints over the last minute, as text. */
   metrics(endpointIds: readonly string[], options: Omit<MetricsOptions, 'rows'>): Promise<string>
 }
-
-/** A result that keeps a refusal's facts across the RPC boundary, where exceptions lose their fields. */
-export type Outcome<T> = { ok: T } | { refused: ServingErrorFacts }

@@ -11,6 +11,7 @@ import { manifestSchema } from '#contracts/manifest.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
 import type { Signature } from '#contracts/signature.ts'
 import type { Task } from '#contracts/task.ts'
+import { taskSignature } from '#contracts/task-signatures.ts'
 import { elementCount } from '#contracts/tensor.ts'
 import { chooseGraph } from '#src/compiler/choose-graph.ts'
 import { exampleBody, exampleTensors } from '#src/compiler/input-example.ts'
@@ -34,6 +35,8 @@ export const importSchema = z.object({
   task: z.string().optional(),
   dtype: z.string().optional(),
   file: z.string().optional(),
+  /** Fetches what has an origin now instead of on first use. */
+  prefetch: z.boolean().optional(),
   /** Task options, such as an embedder's pooling. */
   options: z
     .record(z.string(), z.unknown())
@@ -67,36 +70,52 @@ export async function importModel(body: ImportBody, { services, principal, reque
   const readJson = async (path: string) =>
     paths.includes(path) ? jsonArtifact(await host.artifact(manifest, path), path) : undefined
 
-  const asGraph = specFor('tensor')
-  const used: EndpointSpec[] = [asGraph]
-  try {
-    const described = await host.describe(asGraph)
-    const config = await readJson('config.json')
-    const task = planTask({ paths, config: isRecord(config) ? config : {}, graph: described.signature }, body.task)
-    const spec = task === 'tensor' ? asGraph : specFor(task)
+  const register = (facts: Pick<ModelVersion, 'task' | 'signature' | 'inputExample' | 'heapBytes'>) =>
+    registry.registerVersion({
+      ...facts,
+      name: body.name,
+      ...(body.version === undefined ? {} : { version: body.version }),
+      manifest,
+      graph,
+      options,
+      sizeBytes: body.manifest.artifacts.reduce((total, artifact) => total + artifact.sizeBytes, 0),
+      source: body.source ?? '',
+      comment: body.comment ?? '',
+      creator: principal.name,
+    })
+
+  const parsed = await readJson('config.json')
+  const config = isRecord(parsed) ? parsed : {}
+  const given = body.input_example ?? (await readJson('input_example.json'))
+
+  const isRemote = body.manifest.artifacts.some((artifact) => artifact.path === graph && !artifact.shards)
+  if (isRemote && !body.prefetch) {
+    const task = planTask({ paths, config }, body.task)
+    // A bare graph tells what it takes only once it is loaded, so a tensor entity is fetched all the same.
+    if (task !== 'tensor') {
+      const dimensions = Number.isInteger(config.hidden_size) ? Number(config.hidden_size) : undefined
+      const signature = taskSignature(task, dimensions)
+      return register({ task, signature, inputExample: given ?? exampleBody(task), heapBytes: 0 })
+    }
+  }
+
+  const used: EndpointSpec[] = []
+  const described = async (spec: EndpointSpec) => {
     used.push(spec)
-    const { signature } = task === 'tensor' ? described : await host.describe(spec)
-    const given = body.input_example ?? (await readJson('input_example.json'))
+    return host.describe(spec)
+  }
+  try {
+    // Who names the task spares a look at the bare graph.
+    const graphSignature = body.task === undefined ? (await described(specFor('tensor'))).signature : undefined
+    const task = planTask({ paths, config, ...(graphSignature ? { graph: graphSignature } : {}) }, body.task)
+    const spec = specFor(task)
+    const { signature } = await described(spec)
     const inputExample = await answeredExample(given ?? exampleBody(task), signature, {
       task,
       run: (request) => host.run(spec, request),
     })
     const { heapBytes } = await host.describe(spec)
-    return await registry.registerVersion({
-      name: body.name,
-      ...(body.version === undefined ? {} : { version: body.version }),
-      manifest,
-      task,
-      graph,
-      options,
-      signature,
-      inputExample,
-      sizeBytes: body.manifest.artifacts.reduce((total, artifact) => total + artifact.sizeBytes, 0),
-      heapBytes,
-      source: body.source ?? '',
-      comment: body.comment ?? '',
-      creator: principal.name,
-    })
+    return await register({ task, signature, inputExample, heapBytes })
   } finally {
     await Promise.allSettled(used.map((spec) => host.douse(spec)))
   }

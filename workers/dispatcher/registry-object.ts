@@ -3,12 +3,12 @@
  * pending when the process died is taken up again by the object's alarm.
  */
 import { DurableObject } from 'cloudflare:workers'
-import { isServingError } from '#contracts/errors.ts'
+import { type Outcome, outcomeOf } from '#contracts/outcome.ts'
 import { hostClient } from '#src/gateway/host-client.ts'
 import { Registry } from '#src/registry/registry.ts'
 import { durableObjectDatabase } from '#src/registry/stores/durable-object.ts'
 import { bringUp } from './bring-up.ts'
-import type { DispatcherEnv, Outcome } from './env.ts'
+import type { DispatcherEnv } from './env.ts'
 import { snapshotReply } from './snapshot-reply.ts'
 
 type RegistryMethods = {
@@ -33,15 +33,10 @@ export class RegistryObject extends DurableObject<DispatcherEnv> {
 
   /** Calls one method of the registry, and starts what it left to be deployed. */
   async call(method: RegistryMethods, args: readonly unknown[]): Promise<Outcome<unknown>> {
-    let result: Outcome<unknown>
-    try {
-      result = { ok: (this.#registry[method] as (...args: unknown[]) => unknown).apply(this.#registry, [...args]) }
-    } catch (error) {
-      if (!isServingError(error)) throw error
-      return { refused: error.toJSON() }
-    }
+    const change = this.#registry[method] as (...args: unknown[]) => unknown
+    const outcome = await outcomeOf(() => change.apply(this.#registry, [...args]))
     await this.#deployPending()
-    return result
+    return outcome
   }
 
   /** The whole registry if it changed since a revision. */

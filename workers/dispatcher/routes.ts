@@ -57,6 +57,7 @@ export const routes: readonly Route[] = [
   { method: 'PUT', path: `${glim}/blobs/:digest`, access: 'token', dialect: 'native', handle: models.putBlob },
   { method: 'POST', path: `${glim}/blobs/missing`, access: 'token', dialect: 'native', handle: models.missingBlobs },
   { method: 'POST', path: `${glim}/models/import`, access: 'token', dialect: 'native', handle: models.postImport },
+  { method: 'POST', path: `${glim}/models/gc`, access: 'token', dialect: 'native', handle: models.collectGarbage },
   { method: 'GET', path: `${glim}/models`, access: 'token', dialect: 'native', handle: models.listModels },
   { method: 'GET', path: `${glim}/models/:name`, access: 'token', dialect: 'native', handle: models.getModel },
   { method: 'DELETE', path: `${glim}/models/:name`, access: 'token', dialect: 'native', handle: models.deleteModel },

@@ -1,6 +1,6 @@
 /** The dispatcher's reach, made once per isolate from its bindings; everything below floor 3 receives these plain interfaces. */
-import { ServingError } from '#contracts/errors.ts'
 import type { Host } from '#contracts/host.ts'
+import { resultOf } from '#contracts/outcome.ts'
 import type { UsageSink } from '#contracts/usage.ts'
 import { adminToken } from '#src/gateway/authenticate.ts'
 import { hostClient } from '#src/gateway/host-client.ts'
@@ -55,8 +55,7 @@ function remoteRegistry(env: DispatcherEnv, source: RegistryViewSource): RemoteR
       async (...args: unknown[]) => {
         const outcome = await env.REGISTRY.getByName('registry').call(method, args)
         if (!readers.test(method)) source.expire()
-        if ('refused' in outcome) throw new ServingError(outcome.refused)
-        return outcome.ok
+        return resultOf(outcome)
       },
   })
 }

@@ -1,3 +1,6 @@
+import type { Collected, StoredBytes } from '#contracts/host.ts'
+import type { Artifact, Digest, Shard } from '#contracts/manifest.ts'
+import type { Outcome } from '#contracts/outcome.ts'
 import type { DiskService } from '#model-cache/stores/disk-service.ts'
 
 /** Bindings of the host worker. */
@@ -6,6 +9,29 @@ export interface HostEnv {
   LOADER: WorkerLoader
   /** One object per mounted bundle. */
   REPLICA: DurableObjectNamespace
+  /** One object: what is in the model cache, and the way to the hub. */
+  MODEL_CACHE: DurableObjectNamespace<ModelCacheRpc>
   /** The model cache's disk tier. */
   BLOBS: DiskService
+  /** The most that the disk tier may hold. */
+  CACHE_BYTES: number
+  /** Where artifacts with an origin are fetched; empty for none. */
+  HUB_URL: string
+  /** Sent to the hub and to nobody else; empty for none. */
+  HUB_TOKEN: string
+}
+
+/** The model cache's object as the rest of the host reaches it. */
+export interface ModelCacheRpc {
+  put(digest: Digest, bytes: Uint8Array): Promise<Outcome<void>>
+  shardsOf(artifact: Artifact): Promise<Outcome<Shard[]>>
+  restore(shard: Shard): Promise<Outcome<void>>
+  touch(manifest: Digest): Promise<void>
+  usage(manifest: Digest): Promise<StoredBytes>
+  collect(live: readonly Digest[]): Promise<Collected>
+}
+
+/** The one object of a host. */
+export function modelCache(env: HostEnv): ModelCacheRpc {
+  return env.MODEL_CACHE.getByName('cache')
 }

@@ -1,10 +1,11 @@
 /** The host: mounts bundles as isolates, feeds them their weights, and keeps the model cache. Reached by the dispatcher only. */
 import { badRequest, isServingError } from '#contracts/errors.ts'
 import type { HostEnv } from './env.ts'
-import { getArtifact, missingBlobs, putBlob, putManifest } from './model-store.ts'
+import { collect, getArtifact, missingBlobs, putBlob, putManifest, storedBytes } from './model-store.ts'
 import { replicaGone, replicaState } from './replica.ts'
 import { bundleOf } from './spec-header.ts'
 
+export { ModelCache } from './model-cache-object.ts'
 export { Replica } from './replica.ts'
 export { Weights } from './weights.ts'
 
@@ -29,6 +30,10 @@ async function route(request: Request, env: HostEnv): Promise<Response> {
       return missingBlobs(await request.json(), env)
     case '/manifests':
       return putManifest(await request.json(), env)
+    case '/stored':
+      return storedBytes(url, env)
+    case '/collect':
+      return collect(await request.json(), env)
     case '/artifacts':
       return getArtifact(url, env)
     case '/state':

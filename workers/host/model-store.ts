@@ -2,13 +2,15 @@
 import { z } from 'zod'
 import { badRequest, tooLarge } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
-import { type Digest, digestSchema, type Manifest, manifestSchema } from '#contracts/manifest.ts'
+import { type Digest, digestSchema } from '#contracts/manifest.ts'
+import { resultOf } from '#contracts/outcome.ts'
 import { parseBody } from '#contracts/parse.ts'
 import { digestOf } from '#model-cache/digest.ts'
-import { readManifest, writeManifest } from '#model-cache/manifest.ts'
-import { readArtifact } from '#model-cache/read-artifact.ts'
+import { newDigestStreamHash } from '#model-cache/digest-stream.ts'
+import { parseManifest, readManifest, verifyArtifact, writeManifest } from '#model-cache/manifest.ts'
+import { readArtifact, withShards } from '#model-cache/read-artifact.ts'
 import { diskServiceStore } from '#model-cache/stores/disk-service.ts'
-import type { HostEnv } from './env.ts'
+import { type HostEnv, modelCache } from './env.ts'
 
 /** PUT /blobs/{digest}: stores one shard once its bytes are what the name says. */
 export async function putBlob(digest: string, body: Uint8Array, env: HostEnv): Promise<Response> {
@@ -17,7 +19,7 @@ export async function putBlob(digest: string, body: Uint8Array, env: HostEnv): P
   const actual = await digestOf(body)
   if (actual !== named)
     throw badRequest(`digest: the ${body.byteLength} bytes that came are ${actual}, not ${named}.`, 'digest')
-  await diskServiceStore(env.BLOBS).put(named, body)
+  resultOf(await modelCache(env).put(named, body))
   return Response.json({})
 }
 
@@ -29,9 +31,9 @@ export async function missingBlobs(body: unknown, env: HostEnv): Promise<Respons
   return Response.json({ missing: await missingOf(new Set(digests), env) })
 }
 
-/** POST /manifests: stores a manifest whose shards are all here; answers its digest. */
+/** POST /manifests: stores a manifest whose shards are all here and make the files that it names; answers its digest. */
 export async function putManifest(body: unknown, env: HostEnv): Promise<Response> {
-  const manifest = parseBody(manifestSchema, body, 'manifest')
+  const manifest = parseManifest(body)
   const missing = await missingOf(
     new Set(manifest.artifacts.flatMap((artifact) => (artifact.shards ?? []).map((shard) => shard.digest))),
     env,
@@ -42,19 +44,38 @@ export async function putManifest(body: unknown, env: HostEnv): Promise<Response
       'manifest',
     )
   }
-  return Response.json({ manifest: await writeManifest(manifest, diskServiceStore(env.BLOBS)) })
+  const disk = diskServiceStore(env.BLOBS)
+  for (const artifact of manifest.artifacts) {
+    if (artifact.shards && artifact.digest) {
+      await verifyArtifact(withShards(artifact), { tiers: [disk], newHash: newDigestStreamHash })
+    }
+  }
+  return Response.json({ manifest: await writeManifest(manifest, disk) })
 }
 
 /** GET /artifacts?manifest=…&path=…: one small artifact as bytes; 404 where the manifest has none at that path. */
 export async function getArtifact(url: URL, env: HostEnv): Promise<Response> {
   const tiers = [diskServiceStore(env.BLOBS)]
   const digest = parseBody(digestSchema, url.searchParams.get('manifest'), 'manifest')
-  const manifest: Manifest = await readManifest(digest, tiers)
+  const manifest = await readManifest(digest, tiers)
   const artifact = manifest.artifacts.find((candidate) => candidate.path === url.searchParams.get('path'))
   if (!artifact) return new Response(null, { status: 404 })
   if (artifact.sizeBytes > limits.smallArtifactBytes)
     throw tooLarge(artifact.path, artifact.sizeBytes, limits.smallArtifactBytes)
   return new Response((await readArtifact(artifact, tiers)) as BufferSource as ArrayBuffer)
+}
+
+/** GET /stored?manifest=…: how much of a version is on disk. */
+export async function storedBytes(url: URL, env: HostEnv): Promise<Response> {
+  const digest = parseBody(digestSchema, url.searchParams.get('manifest'), 'manifest')
+  return Response.json(await modelCache(env).usage(digest))
+}
+
+const collectSchema = z.object({ manifests: z.array(digestSchema) })
+
+/** POST /collect: deletes every blob that none of these versions needs. */
+export async function collect(body: unknown, env: HostEnv): Promise<Response> {
+  return Response.json(await modelCache(env).collect(parseBody(collectSchema, body).manifests))
 }
 
 async function missingOf(digests: ReadonlySet<Digest>, env: HostEnv): Promise<Digest[]> {

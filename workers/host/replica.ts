@@ -10,6 +10,7 @@ import { DurableObject } from 'cloudflare:workers'
 import type { Bundle } from '#contracts/bundle.ts'
 import { deadlineExceeded, exhausted, internal, isServingError, modelFailed } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
+import type { Digest } from '#contracts/manifest.ts'
 import type { HostEnv } from './env.ts'
 import { ServiceLog } from './service-log.ts'
 import { bundleOf } from './spec-header.ts'
@@ -25,6 +26,8 @@ interface Activity {
   isolate: number
   /** Resolves once the isolate before this one is gone. */
   gone: Promise<void>
+  /** What it serves, once it was mounted. */
+  manifest: Digest | null
 }
 
 /** What a request sees that comes in the moment in which its replica goes: it only has to come again. */
@@ -82,6 +85,7 @@ export class Replica extends DurableObject<HostEnv> {
       const attempt = async () => {
         await now.gone
         if (now.state === 'cold') now.state = 'loading'
+        now.manifest = bundle.env.SPEC.manifest
         isolate = now.isolate
         return withDeadline(request.signal, (signal) =>
           this.#isolate(bundle).fetch(
@@ -198,6 +202,11 @@ async function withDeadline<T>(caller: AbortSignal, work: (signal: AbortSignal) 
   }
 }
 
+/** The versions that are in memory now; the cache keeps their shards. */
+export function mountedManifests(): Digest[] {
+  return [...activity.values()].flatMap(({ state, manifest }) => (state !== 'cold' && manifest ? [manifest] : []))
+}
+
 /** Asked without waking the object, which would keep a doused isolate's memory. */
 export function replicaState(id: string): Pick<Activity, 'state' | 'inFlight'> {
   const { state, inFlight } = activityOf(id)
@@ -207,7 +216,15 @@ export function replicaState(id: string): Pick<Activity, 'state' | 'inFlight'> {
 function activityOf(id: string): Activity {
   let entry = activity.get(id)
   if (!entry) {
-    entry = { state: 'cold', inFlight: 0, lastUsedMs: 0, requestMs: 0, isolate: 0, gone: Promise.resolve() }
+    entry = {
+      state: 'cold',
+      inFlight: 0,
+      lastUsedMs: 0,
+      requestMs: 0,
+      isolate: 0,
+      gone: Promise.resolve(),
+      manifest: null,
+    }
     activity.set(id, entry)
   }
   return entry

@@ -3,29 +3,57 @@
  * props, which the host sets at mount and the isolate can neither read nor change, so no path names another version's bytes.
  */
 import { WorkerEntrypoint } from 'cloudflare:workers'
-import { isServingError } from '#contracts/errors.ts'
-import type { Digest } from '#contracts/manifest.ts'
+import type { BlobStore } from '#contracts/blob-store.ts'
+import { isServingError, notBuilt } from '#contracts/errors.ts'
+import type { Artifact, Digest } from '#contracts/manifest.ts'
+import { resultOf } from '#contracts/outcome.ts'
 import { readManifest } from '#model-cache/manifest.ts'
-import { streamArtifact, withShards } from '#model-cache/read-artifact.ts'
+import { streamArtifact } from '#model-cache/read-artifact.ts'
 import { diskServiceStore } from '#model-cache/stores/disk-service.ts'
-import type { HostEnv } from './env.ts'
+import { type HostEnv, modelCache } from './env.ts'
 
 export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
   /** GET or HEAD `http://weights/?path=…`: 200 with the artifact's size and bytes, 404 where the version has none. */
   async fetch(request: Request): Promise<Response> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return new Response(null, { status: 405 })
     const path = new URL(request.url).searchParams.get('path') ?? ''
-    const tiers = [diskServiceStore(this.env.BLOBS)]
     try {
-      const manifest = await readManifest(this.ctx.props.manifest, tiers)
+      const manifest = await readManifest(this.ctx.props.manifest, [diskServiceStore(this.env.BLOBS)])
       const artifact = manifest.artifacts.find((candidate) => candidate.path === path)
       if (!artifact) return new Response(null, { status: 404 })
-      const headers = { 'x-size-bytes': String(artifact.sizeBytes) }
-      const body = request.method === 'HEAD' ? null : streamArtifact(withShards(artifact), { tiers })
-      return new Response(body, { headers })
+      const body = request.method === 'HEAD' ? null : await this.#stream(artifact)
+      return new Response(body, { headers: { 'x-size-bytes': String(artifact.sizeBytes) } })
     } catch (error) {
       if (isServingError(error)) return Response.json(error, { status: error.status })
       throw error
     }
+  }
+
+  async #stream(artifact: Artifact): Promise<ReadableStream<Uint8Array>> {
+    const cache = modelCache(this.env)
+    const shards = artifact.shards ?? resultOf(await cache.shardsOf(artifact))
+    this.ctx.waitUntil(cache.touch(this.ctx.props.manifest))
+    const disk = diskServiceStore(this.env.BLOBS)
+    const tiers = artifact.origin
+      ? [disk, originTier(disk, this.env, new Map(shards.map((shard) => [shard.digest, shard.sizeBytes])))]
+      : [disk]
+    return streamArtifact({ ...artifact, shards }, { tiers })
+  }
+}
+
+/** The hub as the tier behind the disk: the cache's object brings the shard there, once for everybody who asks. */
+function originTier(disk: BlobStore, env: HostEnv, sizes: ReadonlyMap<Digest, number>): BlobStore {
+  return {
+    name: 'hub',
+    async get(digest) {
+      resultOf(await modelCache(env).restore({ digest, sizeBytes: sizes.get(digest) ?? 0 }))
+      return disk.get(digest)
+    },
+    // It has just been written there.
+    put: async () => undefined,
+    has: async (digest) => sizes.has(digest),
+    async delete() {
+      throw notBuilt('Deleting from the hub')
+    },
   }
 }

@@ -1,21 +1,32 @@
 /** `glim models import` */
 import { readFile } from 'node:fs/promises'
+import { type Digest, digestSchema } from '#contracts/manifest.ts'
 import type { UploadProgress } from '#src/client/upload-model.ts'
 import { type Command, defineCommand } from '../command.ts'
-import { Failure, usage } from '../failure.ts'
+import { usage } from '../failure.ts'
 import { type Imported, importModel } from '../import-model.ts'
+import { modelSource } from '../model-source.ts'
 import { sizeText } from '../table.ts'
 import { bar } from '../terminal.ts'
 import { versionText } from '../version-text.ts'
 
 export const importCommand: Command = defineCommand({
   name: 'models import',
-  summary: 'register a model from this machine',
+  summary: 'register a model from this machine, a hub or a URL',
   details:
-    'The graph of a folder is onnx/model.onnx (or the name of --dtype), then model.onnx, then the only .onnx there is.\n' +
-    'Only it and what belongs beside it (tokenizer, configuration, external data) is sent, and of that only what the server\n' +
-    'lacks, so an interrupted import continues when it is run again. The version is registered once it has answered.',
-  arguments: [{ name: 'SOURCE', help: 'a folder, or an .onnx file' }],
+    'The graph of a folder is onnx/model.onnx (or the name of --dtype), then model.onnx, then the only .onnx there is. Of a hub\n' +
+    'it is the q8 one (onnx/model_quantized.onnx) where there is one. The folder of an MLflow model needs the ONNX flavour.\n' +
+    'Only the graph and what belongs beside it (tokenizer, configuration, external data) is sent, and of that only what the\n' +
+    'server lacks, so an interrupted import continues when it is run again. The version is registered once it has answered.\n\n' +
+    'hf: sources come from GLIM_HUB_URL (https://huggingface.co), with the token in GLIM_HUB_TOKEN if there is one. A branch is\n' +
+    'resolved to its commit, which the version keeps. Everything is downloaded and sent by this command; with --lazy or\n' +
+    '--prefetch the server fetches the weights itself.',
+  arguments: [
+    {
+      name: 'SOURCE',
+      help: 'a folder, an .onnx file, hf:OWNER/NAME[@REVISION], or the https URL of an .onnx file',
+    },
+  ],
   options: {
     name: {
       type: 'string',
@@ -35,36 +46,42 @@ export const importCommand: Command = defineCommand({
       help: 'which graph by precision: fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4',
     },
     file: { type: 'string', value: 'GRAPH', help: 'which graph by its path within SOURCE' },
+    digest: { type: 'string', value: 'sha256:HEX', help: 'what the graph must be; anything else is refused' },
     example: { type: 'string', value: 'FILE', help: 'JSON file with an invocation that the model answers' },
+    lazy: { type: 'boolean', help: 'hf: only: send where the weights are; the server fetches them on first use' },
+    prefetch: { type: 'boolean', help: 'hf: only: as --lazy, but the server fetches and runs the model at once' },
   },
   examples: [
     'glim models import ./my-model --name my-model',
     'glim models import ./my-model --name my-model --dtype q8 --task feature-extraction',
+    'glim models import hf:OWNER/NAME@main --name my-model',
+    'glim models import https://example.com/model.onnx --name my-model --digest sha256:…',
   ],
-  async run({ args, values, client, locate, terminal }) {
-    const [source] = args as [string]
-    if (/^(hf|https?):/.test(source))
-      throw new Failure(
-        2,
-        'NOT_IMPLEMENTED',
-        `Importing from ${source.split(':')[0]}: is not built yet. Download the model and import its folder.`,
-      )
-    const { name, version, task, dtype, file, example } = values
-    const server = client()
-    const imported = await importModel(locate(source), {
-      client: server,
-      name,
-      version,
-      task,
-      dtype,
-      file,
+  async run({ args, values, client, locate, env, terminal }) {
+    const [text] = args as [string]
+    const { example, ...options } = values
+    const digest = digestFrom(values.digest)
+    const source = modelSource(text, { locate, env, hasDigest: digest !== undefined })
+    const imported = await importModel(source, {
+      ...options,
+      client: client(),
+      digest,
       ...(example === undefined ? {} : { example: await exampleFrom(locate(example)) }),
       onProgress: (progress) => terminal.progress(progressText(progress)),
     })
     terminal.progress(null)
+    if (imported.pinned)
+      terminal.note(`No --digest was given, so the version is pinned to what came: ${imported.pinned}`)
     return { value: imported.version, text: importedText(imported) }
   },
 })
+
+function digestFrom(text: string | undefined): Digest | undefined {
+  if (text === undefined) return undefined
+  const { success, data } = digestSchema.safeParse(text)
+  if (!success) throw usage(`--digest must be sha256: and 64 lower-case hex digits, and "${text}" came.`)
+  return data
+}
 
 async function exampleFrom(path: string): Promise<unknown> {
   try {
@@ -74,10 +91,11 @@ async function exampleFrom(path: string): Promise<unknown> {
   }
 }
 
-function progressText(progress: UploadProgress | { stage: 'loading' }): string {
+function progressText(progress: UploadProgress | { stage: 'opening' } | { stage: 'loading' }): string {
+  if (progress.stage === 'opening') return 'Looking at the source …'
   if (progress.stage === 'loading') return 'Loading the model and running its example …'
-  const { stage, doneBytes, totalBytes } = progress
-  return `${stage === 'hashing' ? 'Reading' : 'Sending'} ${bar(doneBytes, totalBytes)} ${sizeText(doneBytes)} of ${sizeText(totalBytes)}`
+  const { doneBytes, totalBytes } = progress
+  return `Sending ${bar(doneBytes, totalBytes)} ${sizeText(doneBytes)} of ${sizeText(totalBytes)}`
 }
 
 function importedText({ version, sentBytes }: Imported): string {

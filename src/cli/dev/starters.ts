@@ -5,10 +5,12 @@
  * is added. The list is written once, at the end: a first start that dies half-way is simply done again, each step finding
  * its own traces.
  */
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isServingError } from '#contracts/errors.ts'
+import { isTask, type Task } from '#contracts/task.ts'
 import type { GlimClient } from '#src/client/client.ts'
+import { pathSource } from '#src/client/sources/path-source.ts'
 import { deployed } from '../deployment.ts'
 import { configFrom } from '../endpoint-config.ts'
 import { failureFrom } from '../failure.ts'
@@ -44,7 +46,7 @@ export async function installStarters(options: StarterOptions): Promise<void> {
   if (installed === null || added.length > 0) await client.setStarters([...(installed ?? []), ...added])
 }
 
-/** Names of the folders that hold a card and a graph; code beside them has neither. */
+/** Names of the folders that hold the card of a task that is served, and a graph; code beside them has neither. */
 export async function starterFolders(models: string): Promise<string[]> {
   const entries = await readdir(models, { withFileTypes: true }).catch(() => [])
   const names: string[] = []
@@ -55,15 +57,22 @@ export async function starterFolders(models: string): Promise<string[]> {
 }
 
 async function isStarter(folder: string): Promise<boolean> {
-  const card = await stat(join(folder, 'README.md')).catch(() => null)
-  if (!card?.isFile()) return false
+  if ((await taskOfCard(folder)) === undefined) return false
   const files = [...(await readdir(folder)), ...(await readdir(join(folder, 'onnx')).catch(() => []))]
   return files.some((file) => file.endsWith('.onnx') || file.endsWith('.ort'))
 }
 
+/** The task by the hub's name for it in the card's header. */
+async function taskOfCard(folder: string): Promise<Task | undefined> {
+  const card = await readFile(join(folder, 'README.md'), 'utf8').catch(() => '')
+  const tag = /^pipeline_tag: *(\S+)$/m.exec(card)?.[1]
+  return tag === 'sentence-similarity' ? 'feature-extraction' : isTask(tag) ? tag : undefined
+}
+
 async function install(name: string, { client, models, terminal }: StarterOptions): Promise<void> {
   try {
-    await importModel(join(models, name), { client, name, version, label: `starter ${name}` })
+    const task = await taskOfCard(join(models, name))
+    await importModel(pathSource(join(models, name), `starter ${name}`), { client, name, version, task })
   } catch (error) {
     if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error
     terminal.note(`There is another model ${name}, so the starter of that name stays away.`)

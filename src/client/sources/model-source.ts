@@ -28,8 +28,8 @@ export interface OpenedSource {
   pinsWhatComes?: boolean
   /** A native invocation body that the model answers. */
   inputExample?: unknown
-  /** The signature of an `MLmodel`, as MLflow writes it. */
-  mlflowSignature?: MlflowSignature
+  /** Of a folder that MLflow wrote: what its `MLmodel` declares. */
+  mlflow?: MlflowSignature
 }
 
 /** Each a JSON value of the schema forms of MLflow, or absent. */

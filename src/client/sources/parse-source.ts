@@ -14,14 +14,18 @@ export function parseSource(text: string): ParsedSource {
   if (text.startsWith('hf:')) return parseHub(text)
   if (/^https?:/i.test(text)) return { kind: 'url', url: parseUrl(text) }
   const [, scheme] = /^([a-z][a-z0-9+.-]+):\/\//i.exec(text) ?? []
-  if (scheme) throw notUnderstood(`${scheme}:// is no source; there is a folder, an .onnx file, hf:OWNER/NAME and https://….`)
+  if (scheme)
+    throw notUnderstood(`${scheme}:// is no source; there is a folder, an .onnx file, hf:OWNER/NAME and https://….`)
   return { kind: 'path', path: text }
 }
 
 function parseHub(text: string): ParsedSource {
   const [, repository, revision = defaultRevision] = /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?$/.exec(text) ?? []
   // A dot segment would climb out of the repository's place in the hub's URLs.
-  const plain = repository?.split('/').concat(revision.split('/')).every((part) => !/^\.{0,2}$/.test(part))
+  const plain = repository
+    ?.split('/')
+    .concat(revision.split('/'))
+    .every((part) => !/^\.{0,2}$/.test(part))
   if (repository === undefined || !plain)
     throw notUnderstood(`Expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION, and "${text}" came.`)
   return { kind: 'hub', repository, revision }
@@ -30,7 +34,5 @@ function parseHub(text: string): ParsedSource {
 function parseUrl(text: string): URL {
   const url = URL.parse(text)
   if (!url) throw notUnderstood(`"${text}" is no URL.`)
-  if (url.username !== '' || url.password !== '')
-    throw notUnderstood(`A URL with a user or a password is not taken, for it would be kept as the version's source.`)
   return url
 }

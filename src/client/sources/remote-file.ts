@@ -3,135 +3,118 @@
  *
  * A break costs what was in flight: the next request asks for the rest by `Range`, and by `If-Range` only if the file is still
  * the same one; a server that knows no ranges sends everything again and what is there already is passed over. Bytes of two
- * different files are never joined: without a validator and without a digest that would tell, a break is final.
+ * different files are never joined: without a tag and without a digest that would tell, a break is final.
  */
-import { defaultPatience, type Patience, pause } from './patience.ts'
-import { type Credential, Interrupted, reasonOf, requestOrigin } from './request-origin.ts'
-import { changed, invalid, notFound, SourceError } from './source-error.ts'
+import { unavailable } from '#contracts/errors.ts'
+import { asOriginError, openRange } from '#model-cache/origin.ts'
+import { type RetryOptions, retrying } from '#model-cache/retry.ts'
+import { safeFetch } from './safe-fetch.ts'
+import { changed, SourceError } from './source-error.ts'
 
 export interface RemoteFile {
-  url: URL
+  url: string
+  /** Sent to the URL's own origin and to no other. */
+  headers?: Readonly<Record<string, string>>
   /** Names the file in errors. */
   name: string
   sizeBytes: number
-  /** Whether a digest will be checked at the end. */
-  hasDigest: boolean
+  /** Bytes of another file cannot pass for this one's: its URL names one state for ever, or a digest is checked at the end. */
+  isFixed: boolean
 }
 
-export interface RemoteOptions {
-  credential?: Credential | undefined
-  patience?: Patience
+export interface RemoteOptions extends RetryOptions {
   /** A connection that brings nothing for so long counts as broken. */
   idleMs?: number
 }
 
-/** The stream from a position on. @throws {SourceError} while it is read. */
+/** The stream from a position on. @throws {ServingError | SourceError} while it is read. */
 export async function* remoteBytes(file: RemoteFile, from: number, options: RemoteOptions): AsyncGenerator<Uint8Array> {
-  const { credential, patience = defaultPatience, idleMs = 60_000 } = options
-  let at = from
-  let seen: Validator | undefined
-  let failures = 0
-  while (at < file.sizeBytes) {
-    const connection = new AbortController()
-    const idle = setTimeout(() => connection.abort(new Error(`nothing came for ${idleMs} ms`)), idleMs)
+  const reader = new RemoteReader(file, from, options.idleMs ?? 60_000)
+  try {
+    while (reader.at < file.sizeBytes) yield await retrying(() => reader.next(), options)
+  } finally {
+    reader.close()
+  }
+}
+
+interface Connection {
+  body: ReadableStreamDefaultReader<Uint8Array>
+  /** Bytes that come again before those that are wanted. */
+  skipBytes: number
+  end: AbortController
+}
+
+class RemoteReader {
+  readonly #file: RemoteFile
+  readonly #from: number
+  readonly #idleMs: number
+  #connection: Connection | null = null
+  #etag: string | undefined
+  /** Position of the next byte. */
+  at: number
+
+  constructor(file: RemoteFile, from: number, idleMs: number) {
+    this.#file = file
+    this.#from = from
+    this.#idleMs = idleMs
+    this.at = from
+  }
+
+  /** Resolves to some bytes more. What fails ends the connection, and the next call makes another. */
+  async next(): Promise<Uint8Array> {
+    const { name, sizeBytes } = this.#file
+    const end = this.#connection?.end ?? new AbortController()
+    const idle = setTimeout(
+      () => end.abort(unavailable(`${name}: nothing came for ${this.#idleMs} ms.`, 5)),
+      this.#idleMs,
+    )
     try {
-      const response = await requestOrigin(file.url, {
-        credential,
-        headers: rangeHeaders(at, seen),
-        signal: connection.signal,
-      })
-      const validator = validatorOf(response)
-      if (seen && !isSame(seen, validator)) throw changed(file.name, 'the origin has another file there now')
-      if (at > from && !seen && !file.hasDigest) throw notResumable(file)
-      let skip = at - (await startOf(response, at, file))
-      seen ??= validator
-      for await (const chunk of chunksOf(response, connection.signal)) {
+      this.#connection ??= await this.#connect(end)
+      for (;;) {
+        const { done, value } = await read(this.#connection, name)
+        if (done) throw unavailable(`${name} ended after ${this.at} of ${sizeBytes} bytes.`, 5)
         idle.refresh()
-        const fresh = chunk.subarray(Math.min(skip, chunk.byteLength))
-        skip -= chunk.byteLength - fresh.byteLength
+        const fresh = value.subarray(Math.min(this.#connection.skipBytes, value.byteLength))
+        this.#connection.skipBytes -= value.byteLength - fresh.byteLength
         if (fresh.byteLength === 0) continue
-        if (at + fresh.byteLength > file.sizeBytes) throw changed(file.name, `it goes on after ${file.sizeBytes} bytes`)
-        at += fresh.byteLength
-        failures = 0
-        yield fresh
-        idle.refresh()
+        if (this.at + fresh.byteLength > sizeBytes) throw changed(name, `it goes on after ${sizeBytes} bytes`)
+        this.at += fresh.byteLength
+        return fresh
       }
-      if (at < file.sizeBytes) throw new Interrupted(`${file.name} broke off after ${at} of ${file.sizeBytes} bytes`)
     } catch (error) {
-      failures += 1
-      await pause(error, failures, patience)
+      end.abort()
+      this.#connection = null
+      throw error
     } finally {
       clearTimeout(idle)
-      connection.abort()
     }
   }
-}
 
-/** What tells one state of a file from another. */
-interface Validator {
-  text: string
-  /** Equal means the same bytes, so `If-Range` may carry it. */
-  isStrong: boolean
-}
-
-function validatorOf({ headers }: Response): Validator | undefined {
-  const etag = headers.get('etag')
-  if (etag) return { text: etag, isStrong: !etag.startsWith('W/') }
-  const modified = headers.get('last-modified')
-  return modified ? { text: modified, isStrong: true } : undefined
-}
-
-function isSame(seen: Validator, now: Validator | undefined): boolean {
-  return now === undefined || now.text === seen.text
-}
-
-function rangeHeaders(at: number, seen: Validator | undefined): Record<string, string> {
-  if (at === 0) return {}
-  return { range: `bytes=${at}-`, ...(seen?.isStrong ? { 'if-range': seen.text } : {}) }
-}
-
-/** Resolves to the position at which the reply begins. */
-async function startOf(response: Response, at: number, { name, sizeBytes }: RemoteFile): Promise<number> {
-  const { status, headers } = response
-  if (status === 206) {
-    const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
-    if (start !== String(at)) throw invalid(`${name}: bytes from ${at} were asked for and ${start ?? 'none'} came.`)
-    if (total !== '*' && Number(total) !== sizeBytes)
-      throw changed(name, `it has ${total} bytes instead of ${sizeBytes}`)
-    return at
+  close(): void {
+    this.#connection?.end.abort()
   }
-  if (status === 200) {
-    const length = headers.get('content-length')
-    if (length !== null && Number(length) !== sizeBytes)
-      throw changed(name, `it has ${length} bytes instead of ${sizeBytes}`)
-    return 0
+
+  async #connect(end: AbortController): Promise<Connection> {
+    const { url, headers, sizeBytes, isFixed, name } = this.#file
+    if (this.at > this.#from && this.#etag === undefined && !isFixed) throw notResumable(name)
+    const range = { fromByte: this.at, toByte: sizeBytes, sizeBytes, etag: this.#etag, signal: end.signal }
+    const { body, skipBytes, etag } = await openRange({ url, headers, fetch: safeFetch(end) }, range)
+    this.#etag ??= etag
+    return { body: body.getReader(), skipBytes, end }
   }
-  await response.body?.cancel()
-  if (status === 416) throw changed(name, `it ends before byte ${at}`)
-  if (status === 404) throw notFound(`${name} is not there any more.`)
-  throw new SourceError('SOURCE_REFUSED', `${name}: the origin answers ${status}.`)
 }
 
-async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader()
-  if (!reader) return
+async function read({ body, end }: Connection, name: string) {
   try {
-    for (;;) {
-      const { done, value } = await reader.read().catch((error: unknown) => {
-        throw new Interrupted(`The connection broke (${reasonOf(signal.aborted ? signal.reason : error)})`)
-      })
-      if (done) return
-      yield value
-    }
-  } finally {
-    // Where the consumer stopped, the rest is not to come.
-    await reader.cancel().catch(() => {})
+    return await body.read()
+  } catch (error) {
+    throw asOriginError(error, name, end.signal)
   }
 }
 
-function notResumable({ name }: RemoteFile): SourceError {
+function notResumable(name: string): SourceError {
   return new SourceError(
     'SOURCE_UNAVAILABLE',
-    `${name} broke off, and its origin gives neither ETag nor date by which the rest could be told to be of the same file. Import it with --digest, or again.`,
+    `${name} broke off, and its origin gives no ETag by which the rest could be told to be of the same file. Import it again, or with --digest.`,
   )
 }

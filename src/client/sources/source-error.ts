@@ -14,14 +14,11 @@ export type SourceErrorCode =
 
 export class SourceError extends Error {
   readonly code: SourceErrorCode
-  /** Whether the same import may succeed later. */
-  readonly retryable: boolean
 
   constructor(code: SourceErrorCode, message: string) {
     super(message)
     this.name = 'SourceError'
     this.code = code
-    this.retryable = code === 'SOURCE_UNAVAILABLE'
   }
 }
 
@@ -37,8 +34,15 @@ export function invalid(message: string): SourceError {
   return new SourceError('SOURCE_INVALID', message)
 }
 
+export function tooLarge(name: string, sizeBytes: number, mostBytes: number): SourceError {
+  return new SourceError('SOURCE_TOO_LARGE', `${name} has ${sizeBytes} bytes; at most ${mostBytes} can be used.`)
+}
+
 export function changed(name: string, what: string): SourceError {
-  return new SourceError('SOURCE_CHANGED', `${name} is not what it was when the import began: ${what}. Import it again.`)
+  return new SourceError(
+    'SOURCE_CHANGED',
+    `${name} is not what it was when the import began: ${what}. Import it again.`,
+  )
 }
 
 export function digestMismatch(path: string, expected: string, actual: string): SourceError {

@@ -1,6 +1,6 @@
 /** One vector per text: the graph's own, or its token vectors pooled as the model's files say; unit length by default. */
 import { modelFailed } from '#contracts/errors.ts'
-import type { Param } from '#contracts/signature.ts'
+import { taskSignature } from '#contracts/task-signatures.ts'
 import { tensorOf } from '#contracts/tensor.ts'
 import { readModelConfig } from '../model-config.ts'
 import type { Port } from '../ort/ports.ts'
@@ -8,7 +8,7 @@ import type { OrtSession } from '../ort/session.ts'
 import { booleanParam, integerParam } from '../params.ts'
 import { cut, pool, readPooling } from '../pooling.ts'
 import type { TaskDefinition } from '../task-definition.ts'
-import { textField, textRows } from '../text-columns.ts'
+import { textRows } from '../text-columns.ts'
 import { loadTextModel, type RowOutput } from '../text-model.ts'
 
 /** Vector outputs by preference: a graph that pools itself knows best, unless the import says how to pool. */
@@ -34,11 +34,7 @@ export const featureExtractionTask: TaskDefinition = {
       )
     }
     return {
-      signature: {
-        inputs: [textField],
-        outputs: [{ name: 'embedding', dtype: 'float32', shape: ['rows', known ?? 'dimensions'] }],
-        params: [dimensionsParam(known)],
-      },
+      signature: taskSignature('feature-extraction', known),
       invoke(request) {
         const wanted = integerParam(request.params, 'dimensions', 1, known ?? Number.MAX_SAFE_INTEGER)
         const texts = textRows(request.inputs)
@@ -58,16 +54,6 @@ export const featureExtractionTask: TaskDefinition = {
       },
     }
   },
-}
-
-function dimensionsParam(maximum: number | undefined): Param {
-  return {
-    name: 'dimensions',
-    type: 'integer',
-    minimum: 1,
-    ...(maximum === undefined ? {} : { maximum }),
-    description: 'Keeps the first dimensions of each vector and brings it back to unit length.',
-  }
 }
 
 function vectorsOf(session: OrtSession, poolingChosen: boolean): Port {

@@ -1,6 +1,6 @@
 /** Labels for pictures, as the Hugging Face pipeline of that name gives them. */
 import { badRequest, invalidParameter, isServingError, modelFailed } from '#contracts/errors.ts'
-import type { Param } from '#contracts/signature.ts'
+import { pictureLabelsByDefault, scoreFunctions, taskSignature } from '#contracts/task-signatures.ts'
 import type { NamedTensors } from '#contracts/tensor.ts'
 import { floatTensor, rowsOf } from '../floats.ts'
 import { decodePicture } from '../image/decode-picture.ts'
@@ -10,26 +10,8 @@ import { readPreprocessor } from '../image/preprocessor.ts'
 import { type ModelConfig, readModelConfig } from '../model-config.ts'
 import { choiceParam, integerParam } from '../params.ts'
 import { runGraph } from '../run-graph.ts'
-import { isDistribution, labelTensors, type ScoreFunction, scoreFunctions, scoresOf, topLabels } from '../scores.ts'
+import { isDistribution, labelTensors, type ScoreFunction, scoresOf, topLabels } from '../scores.ts'
 import type { TaskDefinition } from '../task-definition.ts'
-
-const labelsByDefault = 5
-
-const params: Param[] = [
-  {
-    name: 'top_k',
-    type: 'integer',
-    minimum: 1,
-    description: `How many labels each row gets; ${labelsByDefault} if absent.`,
-  },
-  {
-    name: 'function_to_apply',
-    type: 'string',
-    values: [...scoreFunctions],
-    description:
-      "What turns the model's numbers into scores; by default softmax, unless the graph gives probabilities.",
-  },
-]
 
 export const imageClassificationTask: TaskDefinition = {
   task: 'image-classification',
@@ -53,16 +35,9 @@ export const imageClassificationTask: TaskDefinition = {
       return rowsOf(output.name, result[output.name]!, 1).values[0]!
     }
     return {
-      signature: {
-        inputs: [{ name: 'image', dtype: 'binary', shape: ['rows'] }],
-        outputs: [
-          { name: 'label', dtype: 'string', shape: ['rows', 'labels'] },
-          { name: 'score', dtype: 'float32', shape: ['rows', 'labels'] },
-        ],
-        params,
-      },
+      signature: taskSignature('image-classification'),
       async invoke(request) {
-        const count = integerParam(request.params, 'top_k', 1, Number.MAX_SAFE_INTEGER) ?? labelsByDefault
+        const count = integerParam(request.params, 'top_k', 1, Number.MAX_SAFE_INTEGER) ?? pictureLabelsByDefault
         const chosen = choiceParam(request.params, 'function_to_apply', scoreFunctions)
         const pictures = imageColumn(request.inputs)
         const startedMs = performance.now()

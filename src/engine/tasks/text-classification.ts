@@ -1,30 +1,15 @@
 /** Labels for texts or pairs of texts, as the Hugging Face pipeline of that name gives them. */
 import { modelFailed } from '#contracts/errors.ts'
-import type { Param } from '#contracts/signature.ts'
+import { scoreFunctions, taskSignature } from '#contracts/task-signatures.ts'
 import { elementCount } from '#contracts/tensor.ts'
 import { type ModelConfig, readModelConfig } from '../model-config.ts'
 import type { Port } from '../ort/ports.ts'
 import type { OrtSession } from '../ort/session.ts'
 import { booleanParam, choiceParam, integerParam, type Params } from '../params.ts'
-import { labelTensors, type ScoreFunction, scoreFunctions, scoresOf, topLabels } from '../scores.ts'
+import { labelTensors, type ScoreFunction, scoresOf, topLabels } from '../scores.ts'
 import type { TaskDefinition } from '../task-definition.ts'
-import { textField, textPairField, textRows } from '../text-columns.ts'
+import { textRows } from '../text-columns.ts'
 import { loadTextModel } from '../text-model.ts'
-
-const params: Param[] = [
-  {
-    name: 'top_k',
-    type: 'integer',
-    minimum: 0,
-    description: 'How many labels each row gets; 0 or null for all. 1 if absent.',
-  },
-  {
-    name: 'function_to_apply',
-    type: 'string',
-    values: [...scoreFunctions],
-    description: "What turns the model's numbers into scores; by default what its configuration asks for.",
-  },
-]
 
 export const textClassificationTask: TaskDefinition = {
   task: 'text-classification',
@@ -33,14 +18,7 @@ export const textClassificationTask: TaskDefinition = {
     const output = logitsOf(session)
     const model = await loadTextModel(session, reader, config, booleanParam(options, 'batchInvariant') ?? false)
     return {
-      signature: {
-        inputs: [textField, textPairField],
-        outputs: [
-          { name: 'label', dtype: 'string', shape: ['rows', 'labels'] },
-          { name: 'score', dtype: 'float32', shape: ['rows', 'labels'] },
-        ],
-        params,
-      },
+      signature: taskSignature('text-classification'),
       invoke(request) {
         const count = countOf(request.params)
         const chosen = choiceParam(request.params, 'function_to_apply', scoreFunctions)

@@ -75,7 +75,8 @@ export async function startOrigin(file: Uint8Array): Promise<OriginServer> {
         const chunk = body.subarray(at, Math.min(at + 16_384, count))
         if (response.destroyed) return
         for (let byte = from + at; byte < from + at + chunk.byteLength; byte++) origin.sent[byte]! += 1
-        if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+        // Called with an error where the reader has gone.
+        await new Promise<void>((resolve) => response.write(chunk, () => resolve()))
       }
     }
     if (fault.kind === 'stall') return send(fault.afterBytes)
@@ -89,8 +90,4 @@ export async function startOrigin(file: Uint8Array): Promise<OriginServer> {
     response.end()
   }
   return origin
-}
-
-function once(response: ServerResponse, event: string): Promise<void> {
-  return new Promise((resolve) => response.once(event, () => resolve()))
 }

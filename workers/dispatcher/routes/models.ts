@@ -36,8 +36,21 @@ export async function getModel(call: Call): Promise<Response> {
   return json({ ...modelView(model), model_versions: (await registry.listVersions(model.name)).map(versionView) })
 }
 
+/** POST …/models/gc: deletes the stored bytes that no registered version needs. */
+export async function collectGarbage({ principal, services }: Call): Promise<Response> {
+  if (!isAdmin(principal)) throw permissionDenied('Only administrators collect garbage.')
+  const models = await services.registry.listModels()
+  const versions = await Promise.all(models.map(({ name }) => services.registry.listVersions(name)))
+  const { deleted, freedBytes, heldBytes } = await services.host.collect(
+    versions.flat().map(({ manifest }) => manifest),
+  )
+  return json({ deleted, freed_bytes: freedBytes, held_bytes: heldBytes })
+}
+
 export async function getVersion(call: Call): Promise<Response> {
-  return json(versionView(await call.services.registry.getVersion(call.params.name!, call.params.version!)))
+  const version = await call.services.registry.getVersion(call.params.name!, call.params.version!)
+  const { storedBytes, fetching } = await call.services.host.stored(version.manifest)
+  return json({ ...versionView(version), stored_bytes: storedBytes, fetching })
 }
 
 export async function deleteModel(call: Call): Promise<Response> {
