@@ -51,7 +51,7 @@ export async function waitForUpdate(server: TestServer, name: string): Promise<R
   }
 }
 
-async function uploaded(server: TestServer, { path, bytes }: { path: string; bytes: Uint8Array }) {
+export async function uploaded(server: TestServer, { path, bytes }: { path: string; bytes: Uint8Array }) {
   const shards = []
   for (let at = 0; at === 0 || at < bytes.byteLength; at += shardBytes) {
     const shard = bytes.subarray(at, at + shardBytes)
@@ -62,6 +62,6 @@ async function uploaded(server: TestServer, { path, bytes }: { path: string; byt
   return { path, sizeBytes: bytes.byteLength, digest: digestOf(bytes), shards }
 }
 
-function digestOf(bytes: Uint8Array): string {
+export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }

@@ -180,15 +180,16 @@ async function download(
     return
   }
   const isPart = !faults.noRange && request.headers.range !== undefined && ifRangeHolds(request, etag)
+  const end = isPart ? endOf(request, file.sizeBytes) : file.sizeBytes
   response.writeHead(isPart ? 206 : 200, {
-    'content-length': file.sizeBytes - start,
+    'content-length': end - start,
     ...(faults.noEtag ? {} : { etag }),
-    ...(isPart ? { 'content-range': `bytes ${start}-${file.sizeBytes - 1}/${file.sizeBytes}` } : {}),
+    ...(isPart ? { 'content-range': `bytes ${start}-${end - 1}/${file.sizeBytes}` } : {}),
     ...(faults.noRange ? {} : { 'accept-ranges': 'bytes' }),
   })
   let at = start
   for await (const chunk of file.read(start)) {
-    let bytes = chunk as Uint8Array
+    let bytes = (chunk as Uint8Array).subarray(0, end - at)
     const { cut, stall } = faults
     const fault = [cut, stall].find((one) => one && one.times > 0)
     const left = fault ? Math.max(0, fault.afterBytes - (at - start)) : bytes.byteLength
@@ -204,6 +205,7 @@ async function download(
       if (fault === cut) response.socket?.end()
       return
     }
+    if (at === end) break
     if (faults.slowMs !== undefined) await new Promise((resolve) => setTimeout(resolve, faults.slowMs))
   }
   response.end()
@@ -221,6 +223,12 @@ async function drained(response: ServerResponse): Promise<void> {
 function startOf(request: IncomingMessage, etag: string): number {
   const [, start] = /^bytes=(\d+)-/.exec(request.headers.range ?? '') ?? []
   return start !== undefined && ifRangeHolds(request, etag) ? Number(start) : 0
+}
+
+/** Exclusive. */
+function endOf(request: IncomingMessage, sizeBytes: number): number {
+  const [, last] = /^bytes=\d+-(\d+)$/.exec(request.headers.range ?? '') ?? []
+  return last === undefined ? sizeBytes : Math.min(sizeBytes, Number(last) + 1)
 }
 
 function ifRangeHolds(request: IncomingMessage, etag: string): boolean {
