@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Benchmark } from './support/benchmark.ts'
 
 const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
+  'model-cache': async () => (await import('./model-cache/model-cache.ts')).modelCache,
   dispatch: async () => (await import('./dispatch/dispatch.ts')).dispatch,
 }
 

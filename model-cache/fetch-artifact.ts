@@ -28,7 +28,7 @@ export interface FetchArtifactOptions extends OriginFile, RetryOptions, Progress
   /** Shards from byte 0 on that an earlier call heard of, and the tag that it heard with them. */
   known?: readonly Shard[]
   etag?: string | undefined
-  /** Hears of every shard that is newly in the store, in order, so that the caller can continue after a restart. */
+  /** Hears of every shard beyond the known ones once it is in the store, in order, so that a caller can continue after a restart. */
   onShard?: (shard: Shard, etag: string | undefined) => Promise<void> | void
   newHash: () => IncrementalHash
   shardBytes?: number
@@ -144,10 +144,10 @@ async function keep(bytes: Uint8Array, options: FetchArtifactOptions, state: Fet
     const place = `bytes ${state.offset} to ${state.offset + shard.sizeBytes - 1}`
     throw conflict(`${addressOf(url)} changed: ${place} were ${expected.digest} and are ${shard.digest}.`)
   }
-  if (!expected && !(await store.has(shard.digest))) state.written.add(shard.digest)
+  if (!(await store.has(shard.digest))) state.written.add(shard.digest)
   await store.put(shard.digest, bytes)
   await complete(shard, bytes, state)
-  await onShard?.(shard, state.etag)
+  if (!expected) await onShard?.(shard, state.etag)
   state.meter.advance(shard.sizeBytes, 'origin')
 }
 

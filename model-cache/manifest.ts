@@ -45,18 +45,27 @@ export function parseManifest(value: unknown): Manifest {
     const field = `manifest.artifacts[${index}]`
     totalBytes += sizeBytes
     if (totalBytes > maxTotalBytes)
-      throw invalidParameter(`${field}.sizeBytes`, `${totalBytes} bytes in all are more than the ${maxTotalBytes} allowed`)
+      throw invalidParameter(
+        `${field}.sizeBytes`,
+        `${totalBytes} bytes in all are more than the ${maxTotalBytes} allowed`,
+      )
     for (const [at, shard] of (shards ?? []).entries()) {
       if (shard.sizeBytes === 0 && sizeBytes > 0)
         throw invalidParameter(`${field}.shards[${at}].sizeBytes`, 'a shard of a file that is not empty has bytes')
       const other = sizes.get(shard.digest) ?? shard.sizeBytes
       if (other !== shard.sizeBytes)
-        throw invalidParameter(`${field}.shards[${at}]`, `${shard.digest} has ${shard.sizeBytes} bytes here and ${other} elsewhere`)
+        throw invalidParameter(
+          `${field}.shards[${at}]`,
+          `${shard.digest} has ${shard.sizeBytes} bytes here and ${other} elsewhere`,
+        )
       sizes.set(shard.digest, shard.sizeBytes)
     }
     const [only] = shards ?? []
     if (digest && only && shards?.length === 1 && digest !== only.digest)
-      throw invalidParameter(`${field}.digest`, `the only shard is ${only.digest}, and so must be the file; ${digest} came`)
+      throw invalidParameter(
+        `${field}.digest`,
+        `the only shard is ${only.digest}, and so must be the file; ${digest} came`,
+      )
   }
   return manifest
 }

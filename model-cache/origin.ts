@@ -82,7 +82,7 @@ function rangeHeaders({ fromByte, toByte, sizeBytes, etag }: RangeRequest): Reco
   // A compressed answer has other offsets.
   const headers: Record<string, string> = { 'accept-encoding': 'identity' }
   if (fromByte === 0 && toByte === sizeBytes) return headers
-  headers['range'] = `bytes=${fromByte}-${toByte - 1}`
+  headers.range = `bytes=${fromByte}-${toByte - 1}`
   // A weak tag does not promise equal bytes, and servers answer it with the whole file.
   if (etag && !etag.startsWith('W/')) headers['if-range'] = etag
   return headers
@@ -118,7 +118,9 @@ function refusalOf(response: Response, where: string, { sizeBytes, fromByte }: R
   if (status === 404 || status === 410) return doesNotExist(`The origin has no ${where} (${status}).`)
   if (status === 416) {
     const total = response.headers.get('content-range')?.split('/')[1] ?? 'fewer'
-    return dataLoss(`${where} has ${total} bytes at the origin; byte ${fromByte} of ${sizeBytes ?? 'it'} was asked for.`)
+    return dataLoss(
+      `${where} has ${total} bytes at the origin; byte ${fromByte} of ${sizeBytes ?? 'it'} was asked for.`,
+    )
   }
   if (status === 429 || status === 503) {
     if (retryAfter !== undefined && retryAfter > maxRetryAfterSeconds)

@@ -20,10 +20,12 @@ export interface BoundedStoreOptions {
 export function boundedStore(store: BlobStore, index: UsageIndex, options: BoundedStoreOptions): BlobStore {
   const { quotaBytes, isPinned = () => false, hasOrigin = () => true } = options
   const inTurn = turnstile()
+  /** Counted and not yet written: to evict one of these would leave it in the store uncounted. */
+  const writing = new Set<Digest>()
 
   async function reserve(digest: Digest, sizeBytes: number): Promise<void> {
     const heldBytes = await index.totalBytes()
-    const chosen = await choose(heldBytes + sizeBytes - quotaBytes, digest)
+    const chosen = await choose(heldBytes + sizeBytes - quotaBytes)
     if (!chosen) {
       const message = `The store "${store.name}" holds ${heldBytes} of ${quotaBytes} bytes; ${sizeBytes} more do not fit, and too little of the rest is unused and to be had again. Delete models or raise the quota.`
       throw new ServingError({ code: 'RESOURCE_EXHAUSTED', status: 507, message })
@@ -36,12 +38,12 @@ export function boundedStore(store: BlobStore, index: UsageIndex, options: Bound
   }
 
   /** Resolves to the blobs to evict, or to null where all that may go is too little. */
-  async function choose(missingBytes: number, keep: Digest): Promise<IndexedBlob[] | null> {
+  async function choose(missingBytes: number): Promise<IndexedBlob[] | null> {
     const chosen: IndexedBlob[] = []
     if (missingBytes <= 0) return chosen
     let room = 0
     for await (const blob of index.candidates()) {
-      if (blob.digest === keep || (await isPinned(blob.digest)) || !(await hasOrigin(blob.digest))) continue
+      if (writing.has(blob.digest) || (await isPinned(blob.digest)) || !(await hasOrigin(blob.digest))) continue
       chosen.push(blob)
       room += blob.sizeBytes
       if (room >= missingBytes) return chosen
@@ -64,6 +66,7 @@ export function boundedStore(store: BlobStore, index: UsageIndex, options: Bound
         const known = await index.has(digest)
         if (known) await index.touch(digest)
         else await reserve(digest, bytes.byteLength)
+        writing.add(digest)
         return !known
       })
       try {
@@ -71,6 +74,8 @@ export function boundedStore(store: BlobStore, index: UsageIndex, options: Bound
       } catch (error) {
         if (isNew) await index.delete(digest)
         throw error
+      } finally {
+        writing.delete(digest)
       }
     },
     has: (digest) => store.has(digest),

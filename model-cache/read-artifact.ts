@@ -80,11 +80,12 @@ export async function writeArtifact(
   }
 }
 
-/** Resolves to a whole small artifact; the caller has checked `artifact.sizeBytes`. */
-export async function readArtifact(artifact: ResolvedArtifact, tiers: readonly BlobStore[]): Promise<Uint8Array> {
-  const bytes = new Uint8Array(artifact.sizeBytes)
+/** Resolves to a whole small artifact; the caller has checked `artifact.sizeBytes`. @throws {ServingError} as `withShards`. */
+export async function readArtifact(artifact: Artifact, tiers: readonly BlobStore[]): Promise<Uint8Array> {
+  const { shards, sizeBytes } = withShards(artifact)
+  const bytes = new Uint8Array(sizeBytes)
   let at = 0
-  for (const shard of artifact.shards) {
+  for (const shard of shards) {
     bytes.set(await readShard(shard, { tiers }), at)
     at += shard.sizeBytes
   }

@@ -68,6 +68,11 @@ interface DynamicWorkerCode {
   globalOutbound: null
 }
 
+/** A stream that says its length, and whose writes resolve once the bytes were read. */
+declare class FixedLengthStream extends TransformStream<Uint8Array, Uint8Array> {
+  constructor(sizeBytes: number)
+}
+
 declare module '*.js.txt' {
   const text: string
   export default text

@@ -27,7 +27,10 @@ export async function openDirectoryStore(
   return {
     name,
     async get(digest, options) {
-      return absentIsNull(readFile(pathOf(folder, digest), options?.signal ? { signal: options.signal } : {}))
+      options?.signal?.throwIfAborted()
+      const buffer = await absentIsNull(readFile(pathOf(folder, digest)))
+      // Plain bytes: a Buffer's `slice` would share its memory.
+      return buffer && new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
     },
     async put(digest, bytes) {
       const path = pathOf(folder, digest)

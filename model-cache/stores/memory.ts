@@ -6,7 +6,10 @@ export function memoryStore(name = 'memory'): BlobStore {
   const blobs = new Map<Digest, Uint8Array>()
   return {
     name,
-    get: async (digest) => blobs.get(digest)?.slice() ?? null,
+    async get(digest, options) {
+      options?.signal?.throwIfAborted()
+      return blobs.get(digest)?.slice() ?? null
+    },
     put: async (digest, bytes) => void blobs.set(digest, bytes.slice()),
     has: async (digest) => blobs.has(digest),
     delete: async (digest) => void blobs.delete(digest),

@@ -1,5 +1,8 @@
 /** `glim models import` as a program: from a hub over HTTP into a server, until an endpoint answers. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { endPrograms, startProgram } from '../cli/child.ts'
 import { createEndpoint } from '../support/import-folder.ts'
@@ -17,13 +20,13 @@ const classifier: Repository = new Map(
 let server: TestServer
 let hub: TestHub
 beforeAll(async () => {
-  server = await startTestServer()
   hub = await startTestHub({
     'test/classifier': classifier,
     'test/scale': new Map([['model.onnx', memoryFile(scaleModel(3))]]),
     ...(haveSharedModels ? { 'test/bert': await folderRepository(sharedModelPath(shared, '')) } : {}),
   })
   hub.faults.token = token
+  server = await startTestServer({ hub: { url: hub.url, token } })
 })
 afterAll(async () => {
   endPrograms()
@@ -64,9 +67,42 @@ describe('glim models import', () => {
     await createEndpoint(server, 'bert', 'bert')
     const reply = await server.send('POST', '/serving-endpoints/bert/invocations', { inputs: { text: ['hello'] } })
     expect(reply.json.predictions).toHaveLength(1)
-    expect(Object.keys((sharedJson(shared, 'config.json') as { id2label: object }).id2label)).toHaveLength(
-      reply.json.predictions[0].length,
+    const { id2label } = sharedJson(shared, 'config.json') as { id2label: Record<string, string> }
+    expect(Object.values(id2label)).toContain(reply.json.predictions[0][0].label)
+  })
+
+  it('with --lazy leaves the weights to the server, which fetches them for the first endpoint', async () => {
+    hub.files.clear()
+    const imported = await glim('models', 'import', 'hf:test/classifier', '--name', 'lazy', '--lazy')
+    expect(imported).toMatchObject({ exitCode: 0 })
+    expect(hub.files.has('model.onnx')).toBe(false)
+    await createEndpoint(server, 'lazy', 'lazy')
+    const reply = await server.send('POST', '/serving-endpoints/lazy/invocations', { inputs: { text: ['bad'] } })
+    expect(reply.json.predictions[0][0].label).toBe('negative')
+    expect(hub.files.get('model.onnx')!.requests).toBe(1)
+  })
+
+  it('with --prefetch has the server fetch and run the model at once', async () => {
+    hub.files.clear()
+    const { exitCode, output } = await glim('models', 'import', 'hf:test/scale', '--name', 'prefetched', '--prefetch')
+    expect(output).toContain('x float32[rows, 2]')
+    expect(exitCode).toBe(0)
+    expect(hub.files.get('model.onnx')!.requests).toBe(1)
+  })
+
+  it('brings an MLflow model, which answers its own example', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'glim-mlflow-'))
+    await writeFile(join(folder, 'model.onnx'), scaleModel(3))
+    await writeFile(join(folder, 'input_example.json'), '[[1.5, 2]]')
+    const inputs = '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}, "name": "x"}]'
+    await writeFile(
+      join(folder, 'MLmodel'),
+      `flavors:\n  onnx:\n    data: model.onnx\nsignature:\n  inputs: '${inputs}'\n`,
     )
+    const { exitCode, output } = await glim('models', 'import', folder, '--name', 'scale-mlflow', '--json')
+    await rm(folder, { recursive: true })
+    expect(JSON.parse(output)).toMatchObject({ graph: 'model.onnx', input_example: { inputs: [[1.5, 2]] } })
+    expect(exitCode).toBe(0)
   })
 
   it('refuses wrong bytes and registers nothing', async () => {

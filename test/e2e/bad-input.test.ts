@@ -383,7 +383,11 @@ describe('models', () => {
       manifest({ ...artifact, sizeBytes: 7, shards: [{ ...shard, sizeBytes: 7 }] }),
       'not the 7 of the manifest',
     ],
-    ['a shard that nobody sent', manifest({ ...artifact, digest: absent.digest, shards: [absent] }), 'were not uploaded'],
+    [
+      'a shard that nobody sent',
+      manifest({ ...artifact, digest: absent.digest, shards: [absent] }),
+      'were not uploaded',
+    ],
     [
       'a shard of more than 8 MiB',
       manifest({ ...artifact, sizeBytes: 9 * mib, shards: [{ ...shard, sizeBytes: 9 * mib }] }),

@@ -4,11 +4,12 @@
  * The engine's compiler is held to its baseline tier here, because the optimising tier takes and returns a hundred MB at times
  * of its own choosing, which says nothing about endpoints.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createEndpoint, importFiles } from '../support/import-folder.ts'
 import { largeModel } from '../support/onnx-model.ts'
 import { type Reply, startTestServer, type TestServer } from '../support/server.ts'
+import { workerdPid } from '../support/workerd-pid.ts'
 
 /** 24 MB of weights in a heap of about 110 MB. */
 const side = 2_450
@@ -23,7 +24,7 @@ describe.skipIf(process.platform !== 'linux')('an idle endpoint (memory is read 
   beforeAll(async () => {
     vi.stubEnv('MINIFLARE_WORKERD_V8_FLAGS', '--no-flush-liftoff-code --no-wasm-tier-up --no-wasm-dynamic-tiering')
     server = await startTestServer({ idleMs })
-    workerd = childNamed('workerd')
+    workerd = workerdPid()
     await importFiles(server, [{ path: 'model.onnx', bytes: largeModel(side) }], 'large')
     await createEndpoint(server, 'large', 'large')
     // Once around, so that what the process keeps for good (the engine's code) is there before anything is measured.
@@ -75,17 +76,4 @@ function scaledToZero() {
 function residentMb(): number {
   const [, kb] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${workerd}/status`, 'utf8'))!
   return Number(kb) / 1_024
-}
-
-function childNamed(name: string): number {
-  const children = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))
-  const found = children.find((pid) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      return new RegExp(`^\\d+ \\(${name}\\) \\S ${process.pid} `).test(stat)
-    } catch {
-      return false
-    }
-  })
-  return Number(found)
 }

@@ -7,10 +7,14 @@ import type { BlobStore } from '#contracts/blob-store.ts'
 import { isServingError, notBuilt } from '#contracts/errors.ts'
 import type { Artifact, Digest } from '#contracts/manifest.ts'
 import { resultOf } from '#contracts/outcome.ts'
+import { bufferPool } from '#model-cache/buffers.ts'
 import { readManifest } from '#model-cache/manifest.ts'
-import { streamArtifact } from '#model-cache/read-artifact.ts'
+import { writeArtifact } from '#model-cache/read-artifact.ts'
 import { diskServiceStore } from '#model-cache/stores/disk-service.ts'
 import { type HostEnv, modelCache } from './env.ts'
+
+/** Shards on their way to isolates; two of them for each load under way. */
+const buffers = bufferPool()
 
 export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
   /** GET or HEAD `http://weights/?path=…`: 200 with the artifact's size and bytes, 404 where the version has none. */
@@ -33,11 +37,15 @@ export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
     const cache = modelCache(this.env)
     const shards = artifact.shards ?? resultOf(await cache.shardsOf(artifact))
     this.ctx.waitUntil(cache.touch(this.ctx.props.manifest))
-    const disk = diskServiceStore(this.env.BLOBS)
+    const disk = diskServiceStore(this.env.BLOBS, 'disk', buffers)
     const tiers = artifact.origin
       ? [disk, originTier(disk, this.env, new Map(shards.map((shard) => [shard.digest, shard.sizeBytes])))]
       : [disk]
-    return streamArtifact({ ...artifact, shards }, { tiers })
+    // Its writes resolve once the isolate has the bytes, so that a shard's memory serves the next one.
+    const { readable, writable } = new FixedLengthStream(artifact.sizeBytes)
+    const written = writeArtifact({ ...artifact, shards }, writable, { tiers, inFlight: 1, buffers })
+    this.ctx.waitUntil(written.catch((error: unknown) => console.error(`${artifact.path}: ${error}`)))
+    return readable
   }
 }
 

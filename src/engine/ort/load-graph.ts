@@ -8,6 +8,7 @@ import { createSession, type ModelBlock, type SessionOptions } from './create-se
 import { OrtError } from './error.ts'
 import type { Ort } from './instance.ts'
 import type { OrtSession } from './session.ts'
+import { chunksOf } from './stream-chunks.ts'
 
 export interface LoadGraphOptions extends SessionOptions {
   /** The heap's size after an earlier load, grown to at once: growth in steps takes 20 % more than it needs. */
@@ -56,7 +57,7 @@ export async function artifactToHeap(ort: Ort, reader: ArtifactReader, path: str
   const pointer = ort.malloc(sizeBytes)
   try {
     let at = 0
-    for await (const chunk of await reader.stream(path)) {
+    for await (const chunk of chunksOf(await reader.stream(path))) {
       if (at + chunk.byteLength > sizeBytes) throw dataLoss(`"${path}" is longer than its ${sizeBytes} bytes.`)
       ort.view(pointer + at, chunk.byteLength).set(chunk)
       at += chunk.byteLength
