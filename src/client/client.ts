@@ -1,6 +1,7 @@
 /** The server's API as functions; what they throw is told in `http.ts`. */
 import type { Digest, Manifest } from '#contracts/manifest.ts'
 import { requestJson, requestText, type ServerAddress } from './http.ts'
+import { putBytes } from './put-bytes.ts'
 import type { ConfigRequest, EndpointView, ModelDetail, ModelView, TokenInfo, VersionView } from './views.ts'
 
 export interface ImportRequest {
@@ -45,11 +46,7 @@ export function glimClient(address: ServerAddress) {
 
     missingBlobs: async (digests: readonly Digest[]) =>
       (await json<{ missing: readonly Digest[] }>('POST', `${blobs}/missing`, { digests })).missing,
-    putBlob: async (digest: Digest, bytes: Uint8Array) =>
-      void (await requestText(address, 'PUT', `${blobs}/${named(digest)}`, {
-        body: bytes,
-        contentType: 'application/octet-stream',
-      })),
+    putBlob: (digest: Digest, bytes: Uint8Array) => putBytes(address, `${blobs}/${named(digest)}`, bytes),
 
     importModel: (request: ImportRequest) => json<VersionView>('POST', `${models}/import`, request),
     listModels: async () => (await json<{ models: readonly ModelView[] }>('GET', models)).models,

@@ -88,7 +88,8 @@ async function send(
   }
 }
 
-function refusalFrom(status: number, text: string, address: ServerAddress): ServingError {
+/** A refusal as the error that it was on the server. */
+export function refusalFrom(status: number, text: string, address: ServerAddress): ServingError {
   const body = parsed(text)
   if (body === null) return notGlim(address, status)
   return new ServingError({

@@ -12,7 +12,7 @@ import type { GlimClient } from './client.ts'
 /** A shard's bytes are the caller's again once `putBlob` has resolved. */
 export type BlobReceiver = Pick<GlimClient, 'missingBlobs' | 'putBlob'>
 
-const batchShards = 8
+const batchShards = 4
 const concurrentShards = 4
 
 interface Filled extends Shard {
