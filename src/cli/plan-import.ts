@@ -66,5 +66,5 @@ function withDigest(file: SourceFile, expected: Digest | undefined): SourceFile 
 
 function lazily(file: SourceFile): UploadFile {
   if (file.origin) return { ...file, isLazy: true }
-  throw usage('--lazy and --prefetch are for hf: sources: a server fetches from its hub, and from nowhere else.')
+  throw usage('--prefetch is for hf: sources: a server fetches from its hub, and from nowhere else.')
 }

@@ -53,6 +53,7 @@ export function glimClient(address: ServerAddress) {
     getModel: (name: string) => json<ModelDetail>('GET', `${models}/${named(name)}`),
     getVersion: (name: string, version: string) =>
       json<VersionView>('GET', `${models}/${named(name)}/versions/${named(version)}`),
+    collectGarbage: () => json<{ deleted: number; freed_bytes: number; held_bytes: number }>('POST', `${models}/gc`),
     deleteModel: (name: string) => json<object>('DELETE', `${models}/${named(name)}`),
     deleteVersion: (name: string, version: string) =>
       json<object>('DELETE', `${models}/${named(name)}/versions/${named(version)}`),

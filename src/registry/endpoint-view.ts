@@ -52,7 +52,7 @@ export function endpointDetail(endpoint: Endpoint, facts: ViewFacts) {
     endpoint_url: `${facts.host}/serving-endpoints/${endpoint.name}/invocations`,
     ...(active && { config: configFields(active, messageOf) }),
     ...(pending && {
-      pending_config: { ...configFields(pending, (entity) => entity.stateMessage), start_time: pending.startedMs },
+      pending_config: { ...configFields(pending, messageOf), start_time: pending.startedMs },
     }),
     ...(emailNotifications === null ? {} : { email_notifications: emailNotifications }),
   }

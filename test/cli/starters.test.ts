@@ -22,7 +22,8 @@ beforeAll(async () => {
   ]
   for (const path of paths) {
     await mkdir(dirname(join(models, path)), { recursive: true })
-    await writeFile(join(models, path), path)
+    const isCard = path.endsWith('README.md') && !path.startsWith('lib/')
+    await writeFile(join(models, path), isCard ? '---\npipeline_tag: text-classification\n---\n' : path)
   }
 })
 afterAll(() => rm(models, { recursive: true }))

@@ -47,7 +47,7 @@ async function glim(...args: string[]) {
 
 describe('glim models import', () => {
   it('brings a model from a hub, pinned to its commit, and its endpoint answers', async () => {
-    const imported = await glim('models', 'import', 'hf:test/classifier', '--name', 'classifier')
+    const imported = await glim('models', 'import', 'hf:test/classifier', '--name', 'classifier', '--upload')
     expect(imported).toMatchObject({ exitCode: 0 })
     expect(imported.output).toContain(`hf:test/classifier@${hub.commit}`)
     expect(imported.output).not.toContain(token)
@@ -58,7 +58,7 @@ describe('glim models import', () => {
   })
 
   it.skipIf(!haveSharedModels)(`brings a BERT from a hub (${withoutSharedModels})`, async () => {
-    const imported = await glim('models', 'import', 'hf:test/bert@main', '--name', 'bert', '--json')
+    const imported = await glim('models', 'import', 'hf:test/bert@main', '--name', 'bert', '--upload', '--json')
     expect(imported).toMatchObject({ exitCode: 0 })
     expect(JSON.parse(imported.output)).toMatchObject({
       task: 'text-classification',
@@ -71,9 +71,9 @@ describe('glim models import', () => {
     expect(Object.values(id2label)).toContain(reply.json.predictions[0][0].label)
   })
 
-  it('with --lazy leaves the weights to the server, which fetches them for the first endpoint', async () => {
+  it('leaves the weights of a hub to the server, which fetches them for the first endpoint', async () => {
     hub.files.clear()
-    const imported = await glim('models', 'import', 'hf:test/classifier', '--name', 'lazy', '--lazy')
+    const imported = await glim('models', 'import', 'hf:test/classifier', '--name', 'lazy')
     expect(imported).toMatchObject({ exitCode: 0 })
     expect(hub.files.has('model.onnx')).toBe(false)
     await createEndpoint(server, 'lazy', 'lazy')
@@ -107,7 +107,7 @@ describe('glim models import', () => {
 
   it('refuses wrong bytes and registers nothing', async () => {
     hub.faults.wrongByteAt = 100
-    const { exitCode, output } = await glim('models', 'import', 'hf:test/scale', '--name', 'wrong')
+    const { exitCode, output } = await glim('models', 'import', 'hf:test/scale', '--name', 'wrong', '--upload')
     delete hub.faults.wrongByteAt
     expect(output).toMatch(/^glim: model\.onnx should be sha256:[0-9a-f]{64} and is sha256:[0-9a-f]{64}/)
     expect(exitCode).toBe(1)

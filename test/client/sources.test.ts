@@ -203,8 +203,6 @@ describe('a URL', () => {
   })
 
   it('cannot be lazy', async () => {
-    await expect(planImport(await at(path()).open(), { lazy: true })).rejects.toThrow(
-      '--lazy and --prefetch are for hf:',
-    )
+    await expect(planImport(await at(path()).open(), { lazy: true })).rejects.toThrow('--prefetch is for hf:')
   })
 })

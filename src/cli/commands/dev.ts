@@ -1,9 +1,10 @@
 /** `glim dev`: the server of one machine, in the foreground. */
 import { type Command, defineCommand } from '../command.ts'
 import { integerOption } from '../parse-arguments.ts'
-import { addressFrom, homeFrom } from '../surroundings.ts'
+import { addressFrom, homeFrom, hubFrom } from '../surroundings.ts'
 
 const defaultIdleSeconds = 300
+const defaultCacheGib = 20
 
 export const devCommand: Command = defineCommand({
   name: 'dev',
@@ -17,12 +18,14 @@ export const devCommand: Command = defineCommand({
     port: { type: 'string', value: 'PORT', help: 'port to listen on, 0 for any free one (GLIM_PORT, or 8787)' },
     home: { type: 'string', value: 'FOLDER', help: 'folder of all state (GLIM_HOME, or .glim in the checkout)' },
     'idle-seconds': { type: 'string', value: 'N', help: 'an endpoint is doused after so long without a request (300)' },
+    'cache-gib': { type: 'string', value: 'N', help: 'the most that models may take on disk (20)' },
     'no-starters': { type: 'boolean', help: 'do not install the starter endpoints' },
   },
   examples: ['glim dev', 'npm start -- --port 9000 --home ./state'],
   async run({ values, env, locate, terminal }) {
     const idleSeconds =
       integerOption('--idle-seconds', values['idle-seconds'], 1, 365 * 24 * 3600) ?? defaultIdleSeconds
+    const cacheGib = integerOption('--cache-gib', values['cache-gib'], 1, 100_000) ?? defaultCacheGib
     const address = addressFrom(env, values)
     // Loaded here: Miniflare and the bundler are six megabytes of JavaScript that no other command needs.
     const { runServer } = await import('../dev/run-server.ts')
@@ -31,6 +34,8 @@ export const devCommand: Command = defineCommand({
       home: homeFrom(env, locate, values.home),
       givenToken: env.GLIM_TOKEN,
       idleMs: idleSeconds * 1_000,
+      hub: hubFrom(env),
+      cacheBytes: cacheGib * 2 ** 30,
       withStarters: !values['no-starters'],
       underNpm: env.npm_lifecycle_event !== undefined,
       terminal,

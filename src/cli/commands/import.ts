@@ -19,8 +19,8 @@ export const importCommand: Command = defineCommand({
     'Only the graph and what belongs beside it (tokenizer, configuration, external data) is sent, and of that only what the\n' +
     'server lacks, so an interrupted import continues when it is run again. The version is registered once it has answered.\n\n' +
     'hf: sources come from GLIM_HUB_URL (https://huggingface.co), with the token in GLIM_HUB_TOKEN if there is one. A branch is\n' +
-    'resolved to its commit, which the version keeps. Everything is downloaded and sent by this command; with --lazy or\n' +
-    '--prefetch the server fetches the weights itself.',
+    'resolved to its commit, which the version keeps. The server fetches the weights itself, from the hub that it was started\n' +
+    'with: on first use, or at once with --prefetch. With --upload this command downloads and sends everything.',
   arguments: [
     {
       name: 'SOURCE',
@@ -48,8 +48,8 @@ export const importCommand: Command = defineCommand({
     file: { type: 'string', value: 'GRAPH', help: 'which graph by its path within SOURCE' },
     digest: { type: 'string', value: 'sha256:HEX', help: 'what the graph must be; anything else is refused' },
     example: { type: 'string', value: 'FILE', help: 'JSON file with an invocation that the model answers' },
-    lazy: { type: 'boolean', help: 'hf: only: send where the weights are; the server fetches them on first use' },
-    prefetch: { type: 'boolean', help: 'hf: only: as --lazy, but the server fetches and runs the model at once' },
+    prefetch: { type: 'boolean', help: 'hf: only: the server fetches the weights and runs the model at once' },
+    upload: { type: 'boolean', help: 'hf: only: download the weights here and send them' },
   },
   examples: [
     'glim models import ./my-model --name my-model',
@@ -59,11 +59,12 @@ export const importCommand: Command = defineCommand({
   ],
   async run({ args, values, client, locate, env, terminal }) {
     const [text] = args as [string]
-    const { example, ...options } = values
+    const { example, upload, ...options } = values
     const digest = digestFrom(values.digest)
     const source = modelSource(text, { locate, env, hasDigest: digest !== undefined })
     const imported = await importModel(source, {
       ...options,
+      lazy: text.startsWith('hf:') && !upload,
       client: client(),
       digest,
       ...(example === undefined ? {} : { example: await exampleFrom(locate(example)) }),

@@ -1,7 +1,7 @@
 /** `glim models …` */
 import { type Command, defineCommand } from '../command.ts'
 import { usage } from '../failure.ts'
-import { table, timeText } from '../table.ts'
+import { sizeText, table, timeText } from '../table.ts'
 import { versionText } from '../version-text.ts'
 import { importCommand } from './import.ts'
 
@@ -69,7 +69,24 @@ const removeCommand = defineCommand({
   },
 })
 
-export const modelCommands: readonly Command[] = [importCommand, listCommand, showCommand, removeCommand]
+const gcCommand = defineCommand({
+  name: 'models gc',
+  summary: 'delete the stored bytes that no version needs',
+  details: 'What was written within the last hour stays, because it may belong to an import that is still under way.',
+  arguments: [],
+  options: {},
+  examples: ['glim models gc'],
+  async run({ client }) {
+    const collected = await client().collectGarbage()
+    const { deleted, freed_bytes, held_bytes } = collected
+    return {
+      value: collected,
+      text: `Deleted ${deleted} blobs, ${sizeText(freed_bytes)}; ${sizeText(held_bytes)} are held.`,
+    }
+  },
+})
+
+export const modelCommands: readonly Command[] = [importCommand, listCommand, showCommand, removeCommand, gcCommand]
 
 /** `NAME` or `NAME/VERSION`, with or without `glim:`. */
 function parseReference(text: string): { name: string; version: string | undefined } {

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { stop as stopBundler } from 'esbuild'
 import { isServingError } from '#contracts/errors.ts'
 import { type GlimClient, glimClient } from '#src/client/client.ts'
+import type { Hub } from '#src/client/sources/hub-source.ts'
 import { failed } from '../failure.ts'
 import { startServer } from '../start-server.ts'
 import { originOf, packageRoot } from '../surroundings.ts'
@@ -25,6 +26,8 @@ export interface RunOptions {
   home: string
   givenToken: string | undefined
   idleMs: number
+  hub: Hub
+  cacheBytes: number
   withStarters: boolean
   underNpm: boolean
   terminal: Terminal
@@ -57,6 +60,8 @@ export async function runServer(options: RunOptions): Promise<void> {
     adminTokenHash: token.hash,
     idleMs,
     expectStarters: withStarters,
+    hub: options.hub,
+    cacheBytes: options.cacheBytes,
     log,
   }).catch((error: Error) => {
     throw failed('SERVER_FAILED', `The server could not be started: ${error.message}`)

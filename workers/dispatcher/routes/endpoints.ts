@@ -1,5 +1,6 @@
 /** The native API's endpoints: create, read, update, delete, tags, logs, the OpenAPI document. */
 import { doesNotExist, exhausted } from '#contracts/errors.ts'
+import type { StoredBytes } from '#contracts/host.ts'
 import { limits } from '#contracts/limits.ts'
 import { parseBody } from '#contracts/parse.ts'
 import type { Endpoint, ServedEntity } from '#contracts/registry.ts'
@@ -114,15 +115,26 @@ function specsOf(call: Call, endpoint: Endpoint) {
   })
 }
 
+/** What only the host knows: that an entity is scaled to zero, or how far the download of its weights is. */
 async function liveMessages(call: Call, endpoint: Endpoint) {
-  const states = new Map<string, string>()
+  const { host } = call.services
+  const messages = new Map<ServedEntity, string>()
   await Promise.all(
-    specsOf(call, endpoint).map(async ({ entity, spec }) =>
-      states.set(entity.name, (await call.services.host.state(spec)).state),
-    ),
+    specsOf(call, endpoint).map(async ({ entity, spec }) => {
+      const { state } = await host.state(spec)
+      // A download can only be under way while somebody waits for the model.
+      const fetching = state === 'loading' ? (await host.stored(spec.manifest)).fetching : []
+      const isServing = endpoint.active?.servedEntities.includes(entity) ?? false
+      if (fetching.length > 0) messages.set(entity, fetching.map(fetchingText).join('; '))
+      else if (state === 'cold' && isServing) messages.set(entity, 'Scaled to zero')
+    }),
   )
-  return (_endpoint: Endpoint, entity: ServedEntity) =>
-    states.get(entity.name) === 'cold' ? 'Scaled to zero' : undefined
+  return (_endpoint: Endpoint, entity: ServedEntity) => messages.get(entity)
+}
+
+function fetchingText({ artifact, bytesDone, bytes, bytesPerSecond }: StoredBytes['fetching'][number]): string {
+  const mib = (count: number) => (count / 2 ** 20).toFixed(1)
+  return `Fetching ${artifact}: ${mib(bytesDone)} of ${mib(bytes)} MiB (${mib(bytesPerSecond)} MiB/s)`
 }
 
 async function shownEndpoint(call: Call, endpoint: Endpoint): Promise<Response> {
