@@ -33,6 +33,7 @@ export interface ModelDetail extends ModelView {
 }
 
 export interface ServedEntityView {
+  scale_to_zero_enabled?: boolean
   name: string
   entity_name: string
   entity_version: string

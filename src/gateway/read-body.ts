@@ -32,6 +32,10 @@ export function bodyFormat(contentType: string | null, accepted: readonly BodyFo
 
 /** Resolves to at most `limitBytes` bytes, the most that is kept. @throws {ServingError} 413 beyond, 499 where the sender goes. */
 export async function readBytes(request: Request, limitBytes: number, what = 'A request'): Promise<Uint8Array> {
+  const encoding = request.headers.get('content-encoding')
+  if (encoding !== null && encoding.toLowerCase() !== 'identity') {
+    throw unsupportedType(`Content-Encoding "${encoding}" is not accepted; send the body as it is.`)
+  }
   const announced = request.headers.get('content-length')
   try {
     if (announced !== null && Number(announced) <= limitBytes) return await request.bytes()

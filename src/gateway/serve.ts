@@ -26,8 +26,8 @@ export interface Invocation {
   principal: Principal
   /** Aborts when the caller goes away. */
   signal: AbortSignal
-  /** Reads the caller's body as a request to the chosen version. */
-  translate(version: ModelVersion): InvocationRequest
+  /** Reads the caller's body as a request to the chosen version; sets `clientRequestId` where the body has one. */
+  translate(version: ModelVersion): Promise<InvocationRequest>
 }
 
 export interface Served {
@@ -50,7 +50,7 @@ export async function serve(invocation: Invocation, options: ServeOptions): Prom
     version = options.versionOf(entity)
     if (!version)
       throw unavailable(`The model version ${entity.entityName}/${entity.entityVersion} is being registered.`, 1)
-    const request = invocation.translate(version)
+    const request = await invocation.translate(version)
     const spec = options.specOf(endpoint, entity, version)
     reply = await options.host.run(spec, request, invocation.signal)
     return { entity, version, reply }

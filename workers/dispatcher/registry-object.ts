@@ -10,6 +10,7 @@ import { durableObjectDatabase } from '#src/registry/stores/durable-object.ts'
 import { bringUp } from './bring-up.ts'
 import type { DispatcherEnv } from './env.ts'
 import { snapshotReply } from './snapshot-reply.ts'
+import { makeSpec } from './specs.ts'
 
 type RegistryMethods = {
   [Name in keyof Registry]: Registry[Name] extends (...args: never[]) => unknown ? Name : never
@@ -29,6 +30,7 @@ export class RegistryObject extends DurableObject<DispatcherEnv> {
     super(ctx, env)
     // What the last process left undone goes on with the first request, not with the next alarm.
     ctx.waitUntil(this.#deployPending())
+    ctx.waitUntil(this.#warmKept())
   }
 
   /** Calls one method of the registry, and starts what it left to be deployed. */
@@ -46,6 +48,18 @@ export class RegistryObject extends DurableObject<DispatcherEnv> {
 
   async alarm(): Promise<void> {
     await this.#deployPending()
+  }
+
+  /** What is kept warm is warm again before anybody asks for it; what fails to load says so when somebody does. */
+  async #warmKept(): Promise<void> {
+    const host = hostClient(this.env.HOST)
+    for (const { id, active } of this.#registry.listEndpoints()) {
+      for (const entity of active?.servedEntities ?? []) {
+        if (entity.scaleToZero) continue
+        const version = this.#registry.getVersion(entity.entityName, entity.entityVersion)
+        await host.describe(makeSpec(id, entity, version, this.env.IDLE_MS)).catch(() => undefined)
+      }
+    }
   }
 
   /** Starts what is pending and not yet under way; the alarm looks again for as long as anything is pending. */

@@ -4,7 +4,7 @@
  */
 import { permissionDenied } from '#contracts/errors.ts'
 
-const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i
+const local = /^(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d+)?$/i
 
 export function requireLocal(headers: Headers): void {
   const host = headers.get('host') ?? ''

@@ -28,6 +28,10 @@ interface Activity {
   gone: Promise<void>
   /** What it serves, once it was mounted. */
   manifest: Digest | null
+  /** As the newest request had it: the setting may change while the isolate lives. Null keeps it warm. */
+  idleMs: number | null | undefined
+  /** A new configuration has replaced it, so that it goes although it is kept warm. */
+  retired: boolean
 }
 
 /** What a request sees that comes in the moment in which its replica goes: it only has to come again. */
@@ -64,6 +68,7 @@ export class Replica extends DurableObject<HostEnv> {
         await this.#douse(bundle, 'asked to')
         return Response.json({})
       case '/retire':
+        now.retired = true
         await this.#armTimer(bundle, retireMs)
         return Response.json({})
       default:
@@ -86,6 +91,9 @@ export class Replica extends DurableObject<HostEnv> {
         await now.gone
         if (now.state === 'cold') now.state = 'loading'
         now.manifest = bundle.env.SPEC.manifest
+        now.idleMs = bundle.env.SPEC.idleMs
+        // A deployment looks at what it brings up first, also at what it takes back.
+        if (new URL(request.url).pathname === '/describe') now.retired = false
         isolate = now.isolate
         return withDeadline(request.signal, (signal) =>
           this.#isolate(bundle).fetch(
@@ -154,7 +162,9 @@ export class Replica extends DurableObject<HostEnv> {
     if (!row) return
     const bundle = await bundleOf(new Headers({ 'x-glim-spec': encodeURIComponent(String(row.spec)) }))
     const now = activityOf(bundle.id)
-    const restMs = now.lastUsedMs + (bundle.env.SPEC.idleMs ?? 0) - Date.now()
+    const setting = now.idleMs === undefined ? bundle.env.SPEC.idleMs : now.idleMs
+    if (setting === null && !now.retired) return
+    const restMs = now.lastUsedMs + (now.retired ? 0 : (setting ?? 0)) - Date.now()
     if (now.inFlight > 0 || restMs > 0) {
       await this.ctx.storage.setAlarm(Date.now() + Math.max(restMs, 100))
     } else if (now.state !== 'cold') {
@@ -224,6 +234,8 @@ function activityOf(id: string): Activity {
       isolate: 0,
       gone: Promise.resolve(),
       manifest: null,
+      idleMs: undefined,
+      retired: false,
     }
     activity.set(id, entry)
   }

@@ -1,6 +1,6 @@
 /** `glim endpoints …` */
 import type { GlimClient } from '#src/client/client.ts'
-import type { ConfigView, EndpointView } from '#src/client/views.ts'
+import type { ConfigRequest, ConfigView, EndpointView } from '#src/client/views.ts'
 import { type Command, defineCommand, type OptionSpec, type Result } from '../command.ts'
 import { deployed } from '../deployment.ts'
 import { configFrom } from '../endpoint-config.ts'
@@ -50,17 +50,23 @@ const updateCommand = defineCommand({
   summary: 'change what an endpoint serves, or how it splits the traffic',
   details: 'What answers now goes on answering until everything new is up; if that fails, it simply stays.',
   arguments: [endpointName],
-  options: configOptions,
+  options: {
+    ...configOptions,
+    'scale-to-zero': { type: 'boolean', help: 'douse it after the idle time again' },
+  },
   examples: [
     'glim endpoints update my-endpoint --model intent/2',
+    'glim endpoints update my-endpoint --no-scale-to-zero',
     'glim endpoints update split --traffic intent/1=50,intent/2=50',
   ],
   async run({ args, values, client, terminal }) {
     const [name] = args as [string]
-    if (values.model.length === 0 && values.traffic === undefined)
-      throw usage('Nothing to change: give --model, --traffic or both.')
+    const keepsWarm = values['no-scale-to-zero']
+    const scales = values['scale-to-zero']
+    if (values.model.length === 0 && values.traffic === undefined && !keepsWarm && !scales)
+      throw usage('Nothing to change: give --model, --traffic, --scale-to-zero or --no-scale-to-zero.')
     const server = client()
-    const updated = await server.updateConfig(name, configFrom(optionsOf(values)))
+    const updated = await server.updateConfig(name, await updateFrom(name, values, server))
     return changed(updated, { client: server, terminal, wait: !values['no-wait'] })
   },
 })
@@ -120,6 +126,27 @@ export const endpointCommands: readonly Command[] = [
   updateCommand,
   deleteCommand,
 ]
+
+/** What is not said stays as it is, the scaling too. */
+async function updateFrom(
+  name: string,
+  values: Parameters<typeof optionsOf>[0] & { 'scale-to-zero': boolean },
+  server: GlimClient,
+): Promise<ConfigRequest> {
+  const { config } = await server.getEndpoint(name)
+  const entities = config?.served_entities ?? []
+  const wasWarm = entities.some((entity) => entity.scale_to_zero_enabled === false)
+  const scaleToZero = values['scale-to-zero'] || !(values['no-scale-to-zero'] || wasWarm)
+  if (values.model.length > 0) return configFrom({ ...optionsOf(values), scaleToZero })
+  const changed = configFrom({ ...optionsOf(values), scaleToZero })
+  if (scaleToZero !== wasWarm) return changed
+  const kept = entities.map(({ entity_name, entity_version }) => `${entity_name}/${entity_version}`)
+  const traffic_config = changed.traffic_config ?? config?.traffic_config
+  return {
+    ...configFrom({ models: kept, traffic: undefined, scaleToZero }),
+    ...(traffic_config ? { traffic_config } : {}),
+  }
+}
 
 function optionsOf(values: { model: readonly string[]; traffic: string | undefined; 'no-scale-to-zero': boolean }) {
   return { models: values.model, traffic: values.traffic, scaleToZero: !values['no-scale-to-zero'] }

@@ -13,7 +13,7 @@ import { embeddingsReply, embeddingsRequest } from '#src/gateway/dialects/openai
 import { isRecord } from '#src/gateway/enforce-schema.ts'
 import { describe } from '#src/gateway/json-tensor.ts'
 import { bodyFormat, decodeText, parseJson, readBytes } from '#src/gateway/read-body.ts'
-import { requireReady, type Served, serve } from '#src/gateway/serve.ts'
+import { type Invocation, requireReady, type Served, serve } from '#src/gateway/serve.ts'
 import { splitTraffic } from '#src/policies/split.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { jsonBody } from '../bodies.ts'
@@ -25,14 +25,14 @@ import { entityOf, versionOf } from './endpoints.ts'
 /** POST /serving-endpoints/{name}/invocations and …/served-models/{entity}/invocations */
 export async function invoke(call: Call): Promise<Response> {
   const endpoint = endpointFor(call, call.params.name!, 'CAN_QUERY')
-  const format = bodyFormat(call.request.headers.get('content-type'), ['json', 'csv'])
-  const bytes = await readBytes(call.request, limits.requestBytes)
-  const body = format === 'json' ? parseJson(bytes) : undefined
-  const clientRequestId = isRecord(body) && typeof body.client_request_id === 'string' ? body.client_request_id : null
-
   let encoding: 'float' | 'base64' | undefined
-  const served = await answer(call, endpoint, clientRequestId, (version) => {
+  const served = await answer(call, endpoint, async (version, invocation) => {
+    const format = bodyFormat(call.request.headers.get('content-type'), ['json', 'csv'])
+    const bytes = await readBytes(call.request, limits.requestBytes)
     if (format === 'csv') return csvRequest(decodeText(bytes), version)
+    const body = parseJson(bytes)
+    if (isRecord(body) && typeof body.client_request_id === 'string')
+      invocation.clientRequestId = body.client_request_id
     if (!isEmbeddingsBody(body, version)) return nativeRequest(body, version)
     const embeddings = embeddingsRequest(body, version)
     encoding = embeddings.encoding
@@ -52,7 +52,7 @@ export async function embeddings(call: Call): Promise<Response> {
     throw badRequest(`model: expected the name of a serving endpoint, got ${describe(body.model)}.`, 'model')
   const endpoint = endpointFor(call, body.model, 'CAN_QUERY')
   let encoding: 'float' | 'base64' = 'float'
-  const served = await answer(call, endpoint, null, (version) => {
+  const served = await answer(call, endpoint, async (version) => {
     const parsed = embeddingsRequest(body, version)
     encoding = parsed.encoding
     return parsed.request
@@ -97,15 +97,13 @@ export function openInferenceModelReady(call: Call): Response {
 /** POST /v2/models/{name}[/versions/{version}]/infer */
 export async function openInferenceInfer(call: Call): Promise<Response> {
   const { endpoint, entity } = openInferenceTarget(call)
-  const body = await jsonBody(call, limits.requestBytes)
   let id: string | undefined
   const only = call.params.version === undefined ? undefined : entity
   const served = await answer(
     call,
     endpoint,
-    null,
-    (version) => {
-      const parsed = openInferenceRequest(body, version)
+    async (version) => {
+      const parsed = openInferenceRequest(await jsonBody(call, limits.requestBytes), version)
       id = parsed.id
       return parsed.request
     },
@@ -122,22 +120,26 @@ export function unbuilt({ path }: Pick<Call, 'path'>): never {
 function answer(
   call: Call,
   endpoint: Endpoint,
-  clientRequestId: string | null,
-  translate: (version: ModelVersion) => InvocationRequest,
+  translate: (version: ModelVersion, invocation: Invocation) => Promise<InvocationRequest>,
   only = call.params.entity === undefined ? undefined : entityOf(endpoint, call.params.entity),
 ): Promise<Served> {
   const { services, requestId, principal, request } = call
-  return serve(
-    { requestId, clientRequestId, endpoint, principal, signal: request.signal, translate },
-    {
-      host: services.host,
-      record: (row) => services.sink.record(row, (promise) => call.ctx.waitUntil(promise)),
-      now: () => Date.now(),
-      choose: () => only ?? splitTraffic(endpoint.active!, Math.random()),
-      versionOf: (entity) => versionOf(call, entity),
-      specOf: (owner, entity, version) => specOf(owner, entity, version, services.env.IDLE_MS),
-    },
-  )
+  const invocation: Invocation = {
+    requestId,
+    clientRequestId: null,
+    endpoint,
+    principal,
+    signal: request.signal,
+    translate: (version) => translate(version, invocation),
+  }
+  return serve(invocation, {
+    host: services.host,
+    record: (row) => services.sink.record(row, (promise) => call.ctx.waitUntil(promise)),
+    now: () => Date.now(),
+    choose: () => only ?? splitTraffic(endpoint.active!, Math.random()),
+    versionOf: (entity) => versionOf(call, entity),
+    specOf: (owner, entity, version) => specOf(owner, entity, version, services.env.IDLE_MS),
+  })
 }
 
 function queryable({ view, principal }: Call): Endpoint[] {
