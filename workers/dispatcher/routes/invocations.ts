@@ -129,7 +129,7 @@ function answer(
     clientRequestId: null,
     endpoint,
     principal,
-    signal: request.signal,
+    isAborted: () => request.signal.aborted,
     translate: (version) => translate(version, invocation),
   }
   return serve(invocation, {
