@@ -15,6 +15,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** @throws {ServingError} 415 for a type, parameter or charset that is not accepted. */
 export function bodyFormat(contentType: string | null, accepted: readonly BodyFormat[]): BodyFormat {
+  if (contentType === 'application/json') return 'json'
   const [type = '', ...parameters] = (contentType ?? '').split(';').map((part) => part.trim().toLowerCase())
   const format = type === 'application/json' ? 'json' : type === 'text/csv' ? 'csv' : undefined
   if (!format || !accepted.includes(format)) {

@@ -12,7 +12,7 @@ export interface BufferedSinkOptions {
 }
 
 /** Whoever records while no flush is under way starts one and stays alive for it. */
-export function bufferedSink({ write, delayMs = 100, mostRows = 4_096 }: BufferedSinkOptions): UsageSink {
+export function bufferedSink({ write, delayMs = 500, mostRows = 16_384 }: BufferedSinkOptions): UsageSink {
   let waiting: InvocationRow[] = []
   let flushing = false
 
