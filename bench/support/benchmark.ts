@@ -16,3 +16,9 @@ export function median(values: readonly number[]): number {
 export function rounded(value: number, digits = 3): number {
   return Number(value.toFixed(digits))
 }
+
+/** @param share From 0 to 1. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+}

@@ -4,7 +4,9 @@ import type { GlimClient } from '#src/client/client.ts'
 import type { ModelSource } from '#src/client/sources/model-source.ts'
 import { type UploadProgress, uploadModel } from '#src/client/upload-model.ts'
 import type { VersionView } from '#src/client/views.ts'
-import { planImport } from './plan-import.ts'
+import type { ConvertStage } from '#src/compiler/convert/convert-model.ts'
+import { type ConversionChoice, type ConvertedPlan, convertImport } from './convert-graph.ts'
+import { type ImportPlan, planImport } from './plan-import.ts'
 
 export interface ImportOptions {
   client: GlimClient
@@ -21,8 +23,12 @@ export interface ImportOptions {
   prefetch?: boolean
   /** A native invocation body that the model answers. */
   example?: unknown
-  onProgress?(progress: UploadProgress | { stage: 'opening' } | { stage: 'loading' }): void
+  /** What may be done to the graph before it is sent; nothing if left out. */
+  convert?: ConversionChoice
+  onProgress?(progress: ImportProgress): void
 }
+
+export type ImportProgress = UploadProgress | { stage: 'opening' | 'loading' | ConvertStage }
 
 export interface Imported {
   version: VersionView
@@ -30,6 +36,8 @@ export interface Imported {
   sentBytes: number
   /** The graph's digest, where nobody had vouched for it before it came. */
   pinned?: Digest
+  /** Memory of the engine with the model loaded, as it came and as it was converted. */
+  heapBytes?: { before: number; after: number }
 }
 
 /**
@@ -41,7 +49,8 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
   onProgress({ stage: 'opening' })
   const opened = await source.open()
   const lazy = prefetch || options.lazy === true
-  const { graph, files } = await planImport(opened, { ...options, lazy })
+  const plan = await planImport(opened, { ...options, lazy, ...quantizing(options) })
+  const { graph, files, note, options: earned, sourceDigest, heapBytes } = await converted(plan, options)
   const { manifest, sizeBytes, sentBytes } = await uploadModel(files, { client, onProgress })
   onProgress({ stage: 'loading' })
   const example = options.example ?? opened.inputExample
@@ -54,7 +63,26 @@ export async function importModel(source: ModelSource, options: ImportOptions): 
     ...(task === undefined ? {} : { task }),
     ...(example === undefined ? {} : { input_example: example }),
     ...(lazy ? { prefetch } : {}),
+    ...(note === '' ? {} : { comment: note }),
+    ...(Object.keys(earned).length === 0 ? {} : { options: earned }),
   })
-  const pinned = opened.pinsWhatComes ? manifest.artifacts.find(({ path }) => path === graph)?.digest : undefined
-  return { version: imported, sizeBytes, sentBytes, ...(pinned ? { pinned } : {}) }
+  const came = sourceDigest ?? manifest.artifacts.find(({ path }) => path === graph)?.digest
+  const pinned = opened.pinsWhatComes ? came : undefined
+  return {
+    version: imported,
+    sizeBytes,
+    sentBytes,
+    ...(pinned ? { pinned } : {}),
+    ...(heapBytes ? { heapBytes } : {}),
+  }
+}
+
+function quantizing({ convert }: ImportOptions) {
+  const wanted = convert?.quantize
+  return { canQuantize: wanted !== undefined && wanted !== 'none', fromFloat: wanted === 'int8' || wanted === 'force' }
+}
+
+async function converted(plan: ImportPlan, { convert, onProgress }: ImportOptions): Promise<ConvertedPlan> {
+  if (!convert) return { ...plan, note: '', options: {} }
+  return convertImport(plan, { ...convert, onStage: (stage) => onProgress?.({ stage }) })
 }

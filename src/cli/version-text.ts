@@ -4,15 +4,38 @@ import type { VersionView } from '#src/client/views.ts'
 import { sizeText } from './table.ts'
 
 export function versionText(version: VersionView): string {
-  const { name, version: number, task, graph, size_bytes, heap_bytes, signature, source } = version
+  const {
+    name,
+    version: number,
+    task,
+    graph,
+    size_bytes,
+    heap_bytes,
+    signature,
+    source,
+    comment,
+    capabilities,
+  } = version
   return [
     `${name} version ${number}`,
     `  task     ${task}`,
     `  graph    ${graph}`,
     ...signatureText(signature).map((line) => `  ${line}`),
     `  size     ${sizeText(size_bytes)} of files, ${sizeText(heap_bytes)} of memory while warm`,
+    ...(capabilities ? [`  runs     ${runsText(capabilities)}`] : []),
     ...(source ? [`  source   ${source}`] : []),
+    ...(comment ? [`  comment  ${comment}`] : []),
   ].join('\n')
+}
+
+function runsText(capabilities: NonNullable<VersionView['capabilities']>): string {
+  const { max_tokens, max_batch, batch_invariant, devices, memory_bytes } = capabilities
+  return [
+    ...(max_tokens === null ? [] : [`${max_tokens} tokens a row`]),
+    batch_invariant ? `up to ${max_batch} rows together, the same bits as alone` : 'row by row',
+    `at most ${sizeText(memory_bytes)} of memory`,
+    `on ${devices.join(', ')}`,
+  ].join('; ')
 }
 
 /** Tensors past this are counted instead. */

@@ -1,5 +1,6 @@
 /** The server's API as functions; what they throw is told in `http.ts`. */
 import type { Digest, Manifest } from '#contracts/manifest.ts'
+import { type ChatPart, type ChatRequest, streamChat } from './chat.ts'
 import { requestJson, requestText, type ServerAddress } from './http.ts'
 import { putBytes } from './put-bytes.ts'
 import type { ConfigRequest, EndpointView, ModelDetail, ModelView, TokenInfo, VersionView } from './views.ts'
@@ -13,6 +14,8 @@ export interface ImportRequest {
   input_example?: unknown
   source?: string
   comment?: string
+  /** Options of the task. */
+  options?: Readonly<Record<string, unknown>>
   /** Bring the bytes of artifacts that have only an origin now, and run the model, rather than on first use. */
   prefetch?: boolean
 }
@@ -72,6 +75,10 @@ export function glimClient(address: ServerAddress) {
     /** Resolves to the reply's own text: parsing it here would round what JSON numbers of other languages can hold. */
     invoke: (endpoint: string, { body, contentType }: InvocationBody) =>
       requestText(address, 'POST', `/serving-endpoints/${named(endpoint)}/invocations`, { body, contentType }),
+
+    /** A conversation's next turn, as the model writes it. */
+    chat: (request: ChatRequest, signal?: AbortSignal): AsyncGenerator<ChatPart> =>
+      streamChat(address, request, signal),
 
     createToken: (request: TokenRequest) =>
       json<{ token_value: string; token_info: TokenInfo }>('POST', '/api/2.0/token/create', request),

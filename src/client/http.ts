@@ -50,6 +50,18 @@ export async function requestText(
   return text
 }
 
+/** Resolves to the body of a successful reply as it comes; throws as `requestText` does. */
+export async function requestStream(
+  address: ServerAddress,
+  path: string,
+  options: RequestOptions,
+): Promise<ReadableStream<Uint8Array>> {
+  const response = await send(address, 'POST', path, options)
+  if (!response.ok) throw refusalFrom(response.status, await response.text(), address)
+  if (!response.body) throw notGlim(address, response.status)
+  return response.body
+}
+
 /** Resolves to the JSON of a successful reply; throws as `requestText` does. */
 export async function requestJson<T>(
   address: ServerAddress,

@@ -10,6 +10,14 @@ export interface VersionView {
   manifest: string
   size_bytes: number
   heap_bytes: number
+  /** Null where nothing was measured. */
+  capabilities: {
+    max_tokens: number | null
+    max_batch: number
+    batch_invariant: boolean
+    devices: readonly string[]
+    memory_bytes: number
+  } | null
   signature: Signature
   input_example: unknown
   source: string

@@ -56,6 +56,11 @@ export function chooseGraph(paths: readonly string[], { file, dtype, preferredDt
   )
 }
 
+/** Whether there is a graph by the dtype's name. */
+export function hasGraph(paths: readonly string[], dtype: GraphDtype): boolean {
+  return paths.includes(`onnx/${nameOf(dtype)}`) || paths.includes(nameOf(dtype))
+}
+
 function nameOf(dtype: GraphDtype): string {
   return `model${suffixes[dtype]}.onnx`
 }

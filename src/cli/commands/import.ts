@@ -1,10 +1,9 @@
 /** `glim models import` */
 import { readFile } from 'node:fs/promises'
 import { type Digest, digestSchema } from '#contracts/manifest.ts'
-import type { UploadProgress } from '#src/client/upload-model.ts'
 import { type Command, defineCommand } from '../command.ts'
 import { usage } from '../failure.ts'
-import { type Imported, importModel } from '../import-model.ts'
+import { type Imported, type ImportProgress, importModel } from '../import-model.ts'
 import { modelSource } from '../model-source.ts'
 import { sizeText } from '../table.ts'
 import { bar } from '../terminal.ts'
@@ -20,7 +19,11 @@ export const importCommand: Command = defineCommand({
     'server lacks, so an interrupted import continues when it is run again. The version is registered once it has answered.\n\n' +
     'hf: sources come from GLIM_HUB_URL (https://huggingface.co), with the token in GLIM_HUB_TOKEN if there is one. A branch is\n' +
     'resolved to its commit, which the version keeps. The server fetches the weights itself, from the hub that it was started\n' +
-    'with: on first use, or at once with --prefetch. With --upload this command downloads and sends everything.',
+    'with: on first use, or at once with --prefetch. With --upload this command downloads and sends everything.\n\n' +
+    'A graph that is sent is converted here first: to the format of ONNX Runtime, whose weights take their own size of memory\n' +
+    'and a fraction of the time to load, where its answers are the same to the last bit; and with --dtype q8, where the source\n' +
+    'has no such graph, to int8 weights. int8 is refused where the answers to sample inputs drift: a cosine under 0.99, or\n' +
+    'another choice in more than 2 % of clear cases. What was done stands in the comment of the version.',
   arguments: [
     {
       name: 'SOURCE',
@@ -49,17 +52,34 @@ export const importCommand: Command = defineCommand({
     digest: { type: 'string', value: 'sha256:HEX', help: 'what the graph must be; anything else is refused' },
     example: { type: 'string', value: 'FILE', help: 'JSON file with an invocation that the model answers' },
     prefetch: { type: 'boolean', help: 'hf: only: the server fetches the weights and runs the model at once' },
+    quantize: {
+      type: 'string',
+      value: 'HOW',
+      help: 'auto (where --dtype q8 finds no q8 graph), int8, force (int8 however far the answers drift) or none',
+    },
+    optimize: {
+      type: 'string',
+      value: 'WHEN',
+      help: 'auto (graphs of 4 MiB and more, if verified), always or never',
+    },
+    attention: {
+      type: 'string',
+      value: 'FORM',
+      help: 'keep, or grouped: a decoder appends to its cache in place and takes several texts in a step (no left padding)',
+    },
+    'keep-original': { type: 'boolean', help: 'send the graph as it came beside the converted one' },
     upload: { type: 'boolean', help: 'hf: only: download the weights here and send them' },
   },
   examples: [
     'glim models import ./my-model --name my-model',
     'glim models import ./my-model --name my-model --dtype q8 --task feature-extraction',
+    'glim models import ./my-model --name my-model --quantize int8',
     'glim models import hf:OWNER/NAME@main --name my-model',
     'glim models import https://example.com/model.onnx --name my-model --digest sha256:…',
   ],
   async run({ args, values, client, locate, env, terminal }) {
     const [text] = args as [string]
-    const { example, upload, ...options } = values
+    const { example, upload, quantize, optimize, attention, 'keep-original': keepOriginal, ...options } = values
     const digest = digestFrom(values.digest)
     const source = modelSource(text, { locate, env, hasDigest: digest !== undefined })
     const imported = await importModel(source, {
@@ -67,6 +87,12 @@ export const importCommand: Command = defineCommand({
       lazy: text.startsWith('hf:') && !upload,
       client: client(),
       digest,
+      convert: {
+        quantize: oneOf('--quantize', quantize ?? 'auto', ['auto', 'int8', 'force', 'none']),
+        optimize: oneOf('--optimize', optimize ?? 'auto', ['auto', 'always', 'never']),
+        attention: oneOf('--attention', attention ?? 'keep', ['keep', 'grouped']),
+        keepOriginal,
+      },
       ...(example === undefined ? {} : { example: await exampleFrom(locate(example)) }),
       onProgress: (progress) => terminal.progress(progressText(progress)),
     })
@@ -76,6 +102,12 @@ export const importCommand: Command = defineCommand({
     return { value: imported.version, text: importedText(imported) }
   },
 })
+
+function oneOf<Choice extends string>(option: string, value: string, choices: readonly Choice[]): Choice {
+  const found = choices.find((choice) => choice === value)
+  if (found === undefined) throw usage(`${option} must be one of ${choices.join(', ')}, and "${value}" came.`)
+  return found
+}
 
 function digestFrom(text: string | undefined): Digest | undefined {
   if (text === undefined) return undefined
@@ -92,18 +124,31 @@ async function exampleFrom(path: string): Promise<unknown> {
   }
 }
 
-function progressText(progress: UploadProgress | { stage: 'opening' } | { stage: 'loading' }): string {
-  if (progress.stage === 'opening') return 'Looking at the source …'
-  if (progress.stage === 'loading') return 'Loading the model and running its example …'
+const stages = {
+  opening: 'Looking at the source …',
+  reading: 'Reading the graph …',
+  quantizing: 'Quantising the weights …',
+  comparing: 'Comparing the answers …',
+  optimizing: 'Optimising the graph …',
+  loading: 'Loading the model and running its example …',
+} as const
+
+function progressText(progress: ImportProgress): string {
+  if (progress.stage !== 'sending') return stages[progress.stage]
   const { doneBytes, totalBytes } = progress
   return `Sending ${bar(doneBytes, totalBytes)} ${sizeText(doneBytes)} of ${sizeText(totalBytes)}`
 }
 
-function importedText({ version, sentBytes }: Imported): string {
+function importedText({ version, sentBytes, heapBytes }: Imported): string {
   const { name, version: number } = version
   const plain = name.split('.').at(-1)
   return [
     versionText(version),
+    ...(heapBytes
+      ? [
+          `Loaded it takes ${sizeText(heapBytes.after)} of memory, and ${sizeText(heapBytes.before)} before it was converted.`,
+        ]
+      : []),
     `Sent ${sizeText(sentBytes)} of ${sizeText(version.size_bytes)}.`,
     `Serve it with: glim endpoints create ${plain} --model ${name}/${number}`,
   ].join('\n')
