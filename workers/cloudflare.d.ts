@@ -28,7 +28,10 @@ interface DurableObjectState extends ExecutionContext {
   readonly id: { toString(): string; readonly name?: string }
   readonly storage: DurableObjectStorage
   readonly facets: {
-    get(name: string, start: () => Promise<{ class: unknown }>): ServiceBinding & { douse(): Promise<void> }
+    get(
+      name: string,
+      start: () => Promise<{ class: unknown }>,
+    ): ServiceBinding & { douse(): Promise<void>; saveSnapshot(): Promise<void> }
     abort(name: string, reason: unknown): void
   }
   /** Ends this object: its memory comes back, requests under way fail, and the next request makes it anew. */
@@ -72,6 +75,9 @@ interface DynamicWorkerCode {
 declare class FixedLengthStream extends TransformStream<Uint8Array, Uint8Array> {
   constructor(sizeBytes: number)
 }
+
+/** Hands bytes through as they come, without a copy in JavaScript. */
+declare class IdentityTransformStream extends TransformStream<Uint8Array, Uint8Array> {}
 
 declare module '*.js.txt' {
   const text: string

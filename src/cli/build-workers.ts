@@ -2,6 +2,7 @@
  * The workers as modules: esbuild bundles the endpoint once per task, the host (which carries the endpoints as text) and the
  * dispatcher. Takes a fraction of a second, so it runs at every start and there is nothing stale to ship.
  */
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -55,6 +56,7 @@ export async function buildWorkers({ minify = true }: { minify?: boolean } = {})
         'host.js': { type: 'esm', contents: host!.source },
         ...Object.fromEntries(endpointModules),
         'ort.wasm': { type: 'wasm', contents: ortWasm },
+        'ort-digest.js.txt': { type: 'text', contents: createHash('sha256').update(ortWasm).digest('hex') },
         'jpeg.wasm': { type: 'wasm', contents: jpegWasm },
       },
     },

@@ -5,7 +5,9 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Miniflare, type MiniflareOptions } from 'miniflare'
+import { limits } from '#contracts/limits.ts'
 import { type BuiltWorker, type BuiltWorkers, buildWorkers } from './build-workers.ts'
+import { watchServer } from './watchdog.ts'
 import { adoptWorkerd, stateVariable, withoutSignalListeners } from './workerd-process.ts'
 
 export interface ServerOptions {
@@ -22,6 +24,12 @@ export interface ServerOptions {
   hub?: { url: string; token?: string }
   /** The most that the model cache may hold on disk. */
   cacheBytes?: number
+  /** Memory that one endpoint isolate may use, JavaScript and engine together. */
+  isolateBytes?: number
+  /** Milliseconds for which one graph may work at a stretch. */
+  runMs?: number
+  /** After so many milliseconds without any answer workerd is ended and started again. */
+  hungMs?: number
   /** Receives what the workers print. */
   log(line: string): void
   /** Built already; tests put modules of their own in. */
@@ -55,13 +63,26 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   process.env.MINIFLARE_WORKERD_V8_FLAGS ??= v8Flags
   const workerd = await adoptWorkerd()
   const miniflare = withoutSignalListeners(() => new Miniflare(miniflareOptions(options, workers)))
+  let unwatch = () => {}
   const dispose = async () => {
+    unwatch()
     await miniflare.dispose()
     await workerd.release()
   }
   try {
     await miniflare.ready
     const url = await miniflare.unsafeGetDirectURL('dispatcher')
+    const { hungMs = limits.executionMs + (options.runMs ?? limits.runMs) } = options
+    unwatch = watchServer({
+      url,
+      limitMs: hungMs,
+      end: () => {
+        options.log(
+          `error: nothing was answered for ${hungMs / 1_000} s, so workerd is ended: a model may be too slow for it`,
+        )
+        workerd.kill()
+      },
+    })
     return { url, stop: dispose, drain: (limitMs) => workerd.drain(limitMs, dispose) }
   } catch (error) {
     await dispose().catch(() => {})
@@ -90,6 +111,7 @@ function miniflareOptions(options: ServerOptions, { dispatcher, host }: BuiltWor
             HOST: { type: 'worker', worker: 'host' },
             REGISTRY: { type: 'durable-object', worker: 'dispatcher', exportName: 'RegistryObject' },
             INVOCATION_LOG: { type: 'durable-object', worker: 'dispatcher', exportName: 'InvocationLogObject' },
+            RESPONSE_STORE: { type: 'durable-object', worker: 'dispatcher', exportName: 'ResponseStoreObject' },
             ADMIN_TOKEN_HASH: { type: 'text', value: options.adminTokenHash },
             ALLOWED_HOSTS: { type: 'text', value: isLoopback(options.host) ? 'loopback' : 'any' },
             IDLE_MS: { type: 'json', value: options.idleMs },
@@ -98,6 +120,7 @@ function miniflareOptions(options: ServerOptions, { dispatcher, host }: BuiltWor
           exports: {
             RegistryObject: { type: 'durable-object', storage: 'sqlite' },
             InvocationLogObject: { type: 'durable-object', storage: 'sqlite' },
+            ResponseStoreObject: { type: 'durable-object', storage: 'sqlite' },
           },
         },
         dev: { unsafeDirectSockets: [{ host: options.host, port: options.port }] },
@@ -112,14 +135,18 @@ function miniflareOptions(options: ServerOptions, { dispatcher, host }: BuiltWor
             LOADER: { type: 'worker-loader' },
             REPLICA: { type: 'durable-object', worker: 'host', exportName: 'Replica' },
             MODEL_CACHE: { type: 'durable-object', worker: 'host', exportName: 'ModelCache' },
+            SNAPSHOT_BUILDER: { type: 'durable-object', worker: 'host', exportName: 'SnapshotBuilder' },
             BLOBS: { type: 'disk', path: blobsOf(options), writable: true },
             CACHE_BYTES: { type: 'json', value: options.cacheBytes ?? defaultCacheBytes },
+            ISOLATE_BYTES: { type: 'json', value: options.isolateBytes ?? limits.isolateBytes },
+            RUN_MS: { type: 'json', value: options.runMs ?? limits.runMs },
             HUB_URL: { type: 'text', value: options.hub?.url ?? '' },
             HUB_TOKEN: { type: 'text', value: options.hub?.token ?? '' },
           },
           exports: {
             Replica: { type: 'durable-object', storage: 'sqlite' },
             ModelCache: { type: 'durable-object', storage: 'sqlite' },
+            SnapshotBuilder: { type: 'durable-object', storage: 'sqlite' },
           },
         },
       },

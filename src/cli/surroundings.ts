@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { limits } from '#contracts/limits.ts'
 import { glimClient } from '#src/client/client.ts'
 import type { Hub } from '#src/client/sources/hub-source.ts'
 import type { Surroundings } from './command.ts'
@@ -52,6 +53,20 @@ export function hubFrom(env: Env): Hub {
 export function homeFrom(env: Env, locate: (path: string) => string, option?: string): string {
   const home = option ?? given(env.GLIM_HOME)
   return home === undefined ? join(packageRoot, '.glim') : locate(home)
+}
+
+/** Memory that one endpoint isolate may use. Far under what a workerd process addresses, far over any model that fits one. */
+export function isolateBytesFrom(env: Env, option?: string): number {
+  const name = option === undefined ? 'GLIM_ISOLATE_MB' : '--isolate-mb'
+  const mebibytes = integerOption(name, option ?? given(env.GLIM_ISOLATE_MB), 32, 4_096)
+  return mebibytes === undefined ? limits.isolateBytes : mebibytes * 2 ** 20
+}
+
+/** Milliseconds for which one graph may work at a stretch; everything else on the server waits meanwhile. */
+export function runMsFrom(env: Env, option?: string): number {
+  const name = option === undefined ? 'GLIM_RUN_SECONDS' : '--run-seconds'
+  const seconds = integerOption(name, option ?? given(env.GLIM_RUN_SECONDS), 1, 3_600)
+  return seconds === undefined ? limits.runMs : seconds * 1_000
 }
 
 /** Where a client finds a server that was told to listen at `host`. */

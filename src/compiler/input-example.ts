@@ -11,11 +11,26 @@ import { elementCount, type NamedTensors, newValues, type Tensor, tensorOf } fro
 
 /** A native invocation body for a task with columns; null for tensor entities. */
 export function exampleBody(task: Task): unknown {
-  if (task === 'text-classification' || task === 'feature-extraction') {
-    return { inputs: { text: ['Where is my new card? It has not arrived yet.'] } }
+  switch (task) {
+    case 'text-classification':
+    case 'feature-extraction':
+      return { inputs: { text: ['Where is my new card? It has not arrived yet.'] } }
+    case 'token-classification':
+      return { inputs: { text: ['Ada Lovelace wrote to Charles Babbage from London.'] } }
+    case 'rerank':
+      return {
+        inputs: { query: ['Where is my card?'], documents: [['It is on its way.', 'Bread is baked at night.']] },
+      }
+    case 'image-classification':
+    case 'object-detection':
+      return { inputs: { image: [greyPixelPng] } }
+    case 'voice-activity':
+      return { inputs: { audio: [silentWav] } }
+    case 'text-generation':
+      return { prompt: 'Once upon a time', max_tokens: 8 }
+    default:
+      return null
   }
-  if (task === 'image-classification') return { inputs: { image: [greyPixelPng] } }
-  return null
 }
 
 interface Candidate {
@@ -71,3 +86,7 @@ function sizeOf(size: number | string, axis: number, rank: number, candidate: Ca
 
 /** One grey pixel as PNG. */
 const greyPixelPng = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=='
+
+/** 4 ms of silence as WAV: 16 kHz, 16-bit PCM. */
+const silentWav =
+  'UklGRqQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9AAACABAAZGF0YYAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=='

@@ -33,10 +33,16 @@ const needs: Record<Task, readonly string[]> = {
   'text-classification': ['tokenizer.json', 'config.json'],
   'feature-extraction': ['tokenizer.json'],
   'image-classification': [],
+  'text-generation': ['tokenizer.json', 'config.json'],
+  'token-classification': ['tokenizer.json', 'config.json'],
+  rerank: ['tokenizer.json', 'config.json'],
+  'object-detection': ['config.json'],
+  'voice-activity': [],
 }
 
 const looksLike: Record<Exclude<Task, 'tensor'>, (facts: ModelFacts) => boolean> = {
-  'text-classification': (facts) => readsText(facts) && architecture(facts).endsWith('ForSequenceClassification'),
+  'text-classification': (facts) =>
+    readsText(facts) && architecture(facts).endsWith('ForSequenceClassification') && !isReranker(facts),
   'feature-extraction': (facts) =>
     readsText(facts) &&
     (facts.paths.includes('1_Pooling/config.json') ||
@@ -44,6 +50,28 @@ const looksLike: Record<Exclude<Task, 'tensor'>, (facts: ModelFacts) => boolean>
       /Model$/.test(architecture(facts))),
   'image-classification': (facts) =>
     architecture(facts).endsWith('ForImageClassification') || (architecture(facts) === '' && isImageClassifier(facts)),
+  'text-generation': (facts) =>
+    readsText(facts) &&
+    (facts.graph === undefined
+      ? /ForCausalLM$|LMHeadModel$/.test(architecture(facts))
+      : facts.graph.inputs.some((input) => input.name.startsWith('past_key_values.'))),
+  'token-classification': (facts) => readsText(facts) && architecture(facts).endsWith('ForTokenClassification'),
+  rerank: isReranker,
+  'object-detection': (facts) =>
+    architecture(facts).endsWith('ForObjectDetection') || /^yolox/i.test(String(facts.config.model_type ?? '')),
+  'voice-activity': (facts) => facts.config.model_type === 'silero_vad',
+}
+
+/** A classifier with one label that was made to score pairs: sentence-transformers writes its settings into the configuration. */
+function isReranker(facts: ModelFacts): boolean {
+  const { config } = facts
+  const labels = Object.keys((config.id2label ?? {}) as object).length
+  return (
+    readsText(facts) &&
+    architecture(facts).endsWith('ForSequenceClassification') &&
+    (labels === 1 || config.num_labels === 1) &&
+    (config.sentence_transformers !== undefined || config.sbert_ce_default_activation_function !== undefined)
+  )
 }
 
 function architecture({ config }: ModelFacts): string {

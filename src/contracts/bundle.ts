@@ -21,6 +21,14 @@ export const endpointSpecSchema = z.strictObject({
 
 export type EndpointSpec = z.infer<typeof endpointSpecSchema>
 
+/** A spec as its isolate sees it. */
+export interface MountedSpec extends EndpointSpec {
+  /** Memory that the isolate may use, JavaScript and engine together. */
+  isolateBytes: number
+  /** Milliseconds for which its graph may work at a stretch. */
+  runMs: number
+}
+
 export interface Bundle {
   /** Digest of everything below; the isolate's stable name. */
   id: string

@@ -151,6 +151,11 @@ export function deadlineExceeded(limitMs: number): ServingError {
   })
 }
 
+/** The caller went away; nobody reads this, so its status is the usual one of logs. */
+export function cancelled(): ServingError {
+  return new ServingError({ code: 'CANCELLED', status: 499, message: 'The caller went away.' })
+}
+
 /** The model refused or failed on this input: the caller's or the model's fault, never retried. */
 export function modelFailed(message: string, modelTrace?: string): ServingError {
   return new ServingError({ code: 'BAD_REQUEST', status: 400, message, ...(modelTrace ? { modelTrace } : {}) })

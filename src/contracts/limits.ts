@@ -9,6 +9,8 @@ export const limits = {
   authorizationBytes: 8 * 1024,
   /** Wall time of one invocation, cold start included. */
   executionMs: 120_000,
+  /** Time for which a graph may work at a stretch: nothing else on the thread runs meanwhile. */
+  runMs: 30_000,
   endpointNameLength: 63,
   modelNameLength: 255,
   servedEntities: 10,
@@ -33,6 +35,21 @@ export const limits = {
   imagePixels: 50_000_000,
   /** Requests that may wait for or run on one replica at once. */
   replicaQueue: 256,
+  /** Tokens that may wait for a text model on one replica; the fastest ones read about as many within the time of one invocation. */
+  queuedTokens: 4_000_000,
+  /** Text generations that may wait for room on one replica. */
+  generationQueue: 64,
+  /** Messages of one conversation, tools of one request, stop texts, choices. */
+  messages: 1_024,
+  tools: 128,
+  stopTexts: 16,
+  stopTextLength: 256,
+  choices: 8,
+  topLogprobs: 20,
+  logitBiases: 1_024,
+  /** Characters of a grammar's JSON Schema or pattern, and its states once compiled. */
+  constraintCharacters: 64 * 1024,
+  constraintStates: 20_000,
   tokenLifetimeSeconds: 10 * 365 * 24 * 3600,
   /** How old a registry snapshot may be before a request checks for a newer one. */
   snapshotAgeMs: 1_000,

@@ -44,7 +44,9 @@ function problemOf(issue: Issue, root: unknown): { path: Path; problem: string }
   if (issue.code === 'invalid_union') {
     const nearest = nearestBranch(issue.errors)
     if (nearest) return problemOf({ ...nearest, path: [...path, ...nearest.path] } as Issue, root)
-    return { path, problem: mismatch(expectedByAll(issue.errors), came) }
+    const expected = expectedByAll(issue.errors)
+    // A union told apart by a field has no alternatives to name; its own message does.
+    return { path, problem: expected === '' ? plainProblem(issue, came) : mismatch(expected, came) }
   }
   if (issue.code === 'invalid_key' || issue.code === 'invalid_element') {
     const [inner] = issue.issues

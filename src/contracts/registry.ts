@@ -2,6 +2,7 @@
  * The registry's nouns: principals and their tokens, models with immutable versions and moving aliases, endpoints with an
  * active and a pending configuration, and the snapshot from which a dispatcher isolate authenticates and routes without I/O.
  */
+import type { Capabilities } from './capabilities.ts'
 import type { Digest } from './manifest.ts'
 import type { Signature } from './signature.ts'
 import type { Task } from './task.ts'
@@ -47,6 +48,8 @@ export interface ModelVersion {
   sizeBytes: number
   /** WebAssembly heap after the example ran. */
   heapBytes: number
+  /** Measured at import; absent where nothing was, as of a version whose weights come on first use. */
+  capabilities?: Capabilities
   source: string
   comment: string
   createdMs: number

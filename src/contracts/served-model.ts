@@ -7,8 +7,8 @@ import type { Signature } from './signature.ts'
 
 export interface ServedModel {
   readonly signature: Signature
-  /** @throws {ServingError} 400 where the model refuses this input. */
-  invoke(request: InvocationRequest): Promise<InvocationReply>
+  /** The signal ends the work before its next run. @throws {ServingError} 400 where the model refuses this input. */
+  invoke(request: InvocationRequest, signal?: AbortSignal): Promise<InvocationReply>
   memory(): MemoryAccount
 }
 
@@ -16,6 +16,8 @@ export interface MemoryAccount {
   /** WebAssembly memory of the engine, which holds the weights; it never shrinks. */
   heapBytes: number
   weightsBytes: number
+  /** By how much runs have grown the heap since the model was loaded. */
+  activationBytes?: number
 }
 
 /** How a served model reads the artifacts of its own version, and nothing else. */

@@ -21,7 +21,7 @@ export async function loadModel(
     const task = await definition.load({ ...context, ort, session })
     return {
       signature: task.signature,
-      invoke: async (request) => task.invoke(request),
+      invoke: async (request, signal) => task.invoke(request, signal),
       memory: (): MemoryAccount => ({ heapBytes: ort.heapBytes, weightsBytes: session.modelBytes }),
     }
   } catch (error) {

@@ -9,6 +9,9 @@ export interface ModelConfig {
   /** Longest sequence that the position embeddings cover. */
   maxPositions: number | undefined
   padTokenId: number | undefined
+  /** Width of a token's vector, and attention heads; they tell what memory a run needs. */
+  hiddenSize: number | undefined
+  heads: number | undefined
 }
 
 /** Families whose position embeddings begin after the padding token, so that `pad_token_id + 1` of them are never used. */
@@ -24,6 +27,8 @@ export async function readModelConfig(reader: ArtifactReader): Promise<ModelConf
     problemType: typeof config.problem_type === 'string' ? config.problem_type : undefined,
     maxPositions: positions === undefined ? undefined : positions - skipped,
     padTokenId,
+    hiddenSize: integerOf(config.hidden_size ?? config.dim),
+    heads: integerOf(config.num_attention_heads ?? config.n_heads),
   }
 }
 

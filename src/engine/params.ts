@@ -29,3 +29,21 @@ export function booleanParam(params: Params, name: string): boolean | undefined 
   if (typeof value !== 'boolean') throw invalidParameter(name, `${JSON.stringify(value)} is neither true nor false`)
   return value
 }
+
+/** A number within bounds, or undefined where it is absent or null. */
+export function numberParam(params: Params, name: string, minimum: number, maximum: number): number | undefined {
+  const value = params[name]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'number' || !(value >= minimum && value <= maximum)) {
+    throw invalidParameter(name, `${JSON.stringify(value)} is no number between ${minimum} and ${maximum}`)
+  }
+  return value
+}
+
+/** A text, or undefined where it is absent or null. */
+export function textParam(params: Params, name: string): string | undefined {
+  const value = params[name]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'string') throw invalidParameter(name, `${JSON.stringify(value)} is no text`)
+  return value
+}

@@ -30,24 +30,26 @@ export async function readPooling(reader: ArtifactReader, options: Params): Prom
   return pooling
 }
 
-/** Pools rows of `[tokens, dimensions]` over the real tokens from `first` up to `end`. */
+/** Pools a row of `[tokens, dimensions]` over the real tokens from `first` up to `end`, into memory of its own. */
 export function pool(
   values: Float32Array,
   dimensions: number,
   [first, end]: readonly [number, number],
   pooling: Pooling,
 ): Float32Array {
-  const token = (at: number) => values.subarray(at * dimensions, (at + 1) * dimensions)
-  if (pooling === 'cls') return token(first)
-  if (pooling === 'last') return token(end - 1)
-  const pooled = Float64Array.from(token(first))
-  for (let at = first + 1; at < end; at++) {
-    const vector = token(at)
+  if (pooling === 'cls') return values.slice(first * dimensions, (first + 1) * dimensions)
+  if (pooling === 'last') return values.slice((end - 1) * dimensions, end * dimensions)
+  const pooled = new Float64Array(dimensions)
+  if (pooling === 'max') pooled.fill(Number.NEGATIVE_INFINITY)
+  for (let at = first * dimensions; at < end * dimensions; at += dimensions) {
     for (let index = 0; index < dimensions; index++) {
-      pooled[index] = pooling === 'max' ? Math.max(pooled[index]!, vector[index]!) : pooled[index]! + vector[index]!
+      const value = values[at + index]!
+      pooled[index] = pooling === 'max' ? Math.max(pooled[index]!, value) : pooled[index]! + value
     }
   }
-  return Float32Array.from(pooling === 'max' ? pooled : pooled.map((sum) => sum / (end - first)))
+  const count = pooling === 'max' ? 1 : end - first
+  for (let index = 0; index < dimensions; index++) pooled[index]! /= count
+  return Float32Array.from(pooled)
 }
 
 /** The first `dimensions` of a vector, brought to length 1 where asked for. */
@@ -57,6 +59,8 @@ export function cut(vector: Float32Array, dimensions: number, normalize: boolean
   }
   const head = vector.subarray(0, dimensions)
   if (!normalize) return head
-  const length = Math.sqrt(head.reduce((sum, value) => sum + value * value, 0))
-  return length === 0 ? head : Float32Array.from(head, (value) => value / length)
+  let squares = 0
+  for (const value of head) squares += value * value
+  const length = Math.sqrt(squares)
+  return length === 0 ? head : head.map((value) => value / length)
 }

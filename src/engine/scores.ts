@@ -1,6 +1,7 @@
 /** From a classifier's numbers to labelled scores, as the Hugging Face pipelines give them. */
+import { modelFailed } from '#contracts/errors.ts'
 import type { scoreFunctions } from '#contracts/task-signatures.ts'
-import { type NamedTensors, tensorOf } from '#contracts/tensor.ts'
+import { elementCount, type NamedTensors, tensorOf } from '#contracts/tensor.ts'
 import { labelOf } from './model-config.ts'
 
 export interface LabelledScore {
@@ -9,6 +10,18 @@ export interface LabelledScore {
 }
 
 export type ScoreFunction = (typeof scoreFunctions)[number]
+
+/**
+ * A graph that labels tokens or places has one more axis than one that labels the whole.
+ *
+ * @throws {ServingError} 400 where a row's output is not one number per label.
+ */
+export function requireLabelScores(output: string, shape: readonly number[]): void {
+  if (shape.length > 0 && elementCount(shape) === Math.max(...shape)) return
+  throw modelFailed(
+    `The graph's output "${output}" has shape [1, ${shape.join(', ')}]; one number per label was expected.`,
+  )
+}
 
 /** Scores in float32's precision, which is what the tensor form carries, so that both forms agree. */
 export function scoresOf(logits: ArrayLike<number>, apply: ScoreFunction): Float32Array {

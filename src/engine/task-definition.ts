@@ -1,4 +1,6 @@
 /** What a task is: it reads the small files of a model once, and then turns requests into runs of the graph. */
+import type { Capabilities } from '#contracts/capabilities.ts'
+import type { GenerationEvent, GenerationRequest } from '#contracts/generation.ts'
 import type { InvocationReply, InvocationRequest } from '#contracts/invocation.ts'
 import type { ArtifactReader } from '#contracts/served-model.ts'
 import type { Signature } from '#contracts/signature.ts'
@@ -12,6 +14,10 @@ export interface TaskContext {
   reader: ArtifactReader
   /** Task options fixed at import, such as the pooling of an embedder. */
   options: Readonly<Record<string, unknown>>
+  /** What the engine's heap may grow to: the isolate's memory limit less what lies outside of the heap. */
+  heapLimitBytes?: number
+  /** Gives the thread to whoever waits for it, between two steps of long work; a timer where absent. */
+  yieldTurn?: () => Promise<void>
   /** Precompiled modules that a task needs beside ORT, by name (`jpeg`). */
   wasm?: Readonly<Record<string, WebAssembly.Module>>
 }
@@ -19,7 +25,16 @@ export interface TaskContext {
 export interface LoadedTask {
   readonly signature: Signature
   /** @throws {ServingError} 400 where the task or the graph refuses this input. */
-  invoke(request: InvocationRequest): Promise<InvocationReply> | InvocationReply
+  invoke(request: InvocationRequest, signal?: AbortSignal): Promise<InvocationReply> | InvocationReply
+  /** Runs the model to find what it can do; some seconds at most. Absent where rows run one by one whatever the model. */
+  measure?(): Capabilities
+  /**
+   * Only of tasks that write text. Resolves once the request is taken up; returning from the iteration, or the signal, ends the work
+   * within one step.
+   *
+   * @throws {ServingError} 400 for a request that the model cannot take, 429 where the queue is full (retryable).
+   */
+  generate?(request: GenerationRequest, signal?: AbortSignal): Promise<AsyncIterable<GenerationEvent>>
 }
 
 export interface TaskDefinition {

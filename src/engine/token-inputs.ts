@@ -1,21 +1,21 @@
-/** The inputs that a graph of texts can have, made from tokens in the graph's own dtype and length. */
+/** The inputs that a graph of texts can have, written from tokens in the graph's own dtype and length. */
 import { modelFailed } from '#contracts/errors.ts'
-import { type NumericTensor, tensorOf } from '#contracts/tensor.ts'
 import type { Port } from './ort/ports.ts'
-import type { Encoding } from './tokenizer.ts'
+import type { TokenIds } from './tokenizer.ts'
 
 /** Inputs that can be made from tokens. */
 const tokenInputs = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const
 type TokenInput = (typeof tokenInputs)[number]
 
-export interface PaddedRow extends Encoding {
+export interface PaddedRow extends TokenIds {
   /** First and past-the-last real token. */
   tokens: readonly [number, number]
 }
 
 /** Fills a row up to the width of its run. */
-export function padRow({ ids, typeIds }: Encoding, width: number, padId: number, side: 'left' | 'right'): PaddedRow {
+export function padRow({ ids, typeIds }: TokenIds, width: number, padId: number, side: 'left' | 'right'): PaddedRow {
   const missing = width - ids.length
+  if (missing === 0) return { ids, typeIds, tokens: [0, width] }
   const [before, after] = side === 'left' ? [missing, 0] : [0, missing]
   const pad = (values: readonly number[], filler: number) => [
     ...Array<number>(before).fill(filler),
@@ -25,31 +25,26 @@ export function padRow({ ids, typeIds }: Encoding, width: number, padId: number,
   return { ids: pad(ids, padId), typeIds: pad(typeIds, 0), tokens: [before, before + ids.length] }
 }
 
-/** One input over all rows of a run. */
-export function inputOf(port: Port, rows: readonly PaddedRow[], width: number): NumericTensor {
-  const flat = rows.flatMap((row) => valuesFor(port.name as TokenInput, row, width))
-  const shape = [rows.length, width]
-  return port.dtype === 'int64'
-    ? tensorOf('int64', shape, BigInt64Array.from(flat, BigInt))
-    : tensorOf('int32', shape, Int32Array.from(flat))
+/** Writes one input over all rows of a run, as 32-bit words; ids and positions are never negative, so the upper halves are 0. */
+export function writeTokens(port: Port, rows: readonly PaddedRow[], width: number, words: Uint32Array): void {
+  const step = port.dtype === 'int64' ? 2 : 1
+  if (step === 2) words.fill(0)
+  for (const [row, padded] of rows.entries()) {
+    const start = row * width * step
+    for (let at = 0; at < width; at++) words[start + at * step] = tokenValue(port.name as TokenInput, padded, at)
+  }
 }
 
-function valuesFor(
-  input: TokenInput,
-  { ids, typeIds, tokens: [start, end] }: PaddedRow,
-  width: number,
-): readonly number[] {
-  const perToken = (value: (position: number) => number) =>
-    Array.from({ length: width }, (_, at) => (at >= start && at < end ? value(at - start) : 0))
+function tokenValue(input: TokenInput, { ids, typeIds, tokens: [start, end] }: PaddedRow, at: number): number {
   switch (input) {
     case 'input_ids':
-      return ids
+      return ids[at]!
     case 'token_type_ids':
-      return typeIds
+      return typeIds[at]!
     case 'attention_mask':
-      return perToken(() => 1)
+      return at >= start && at < end ? 1 : 0
     case 'position_ids':
-      return perToken((position) => position)
+      return at >= start && at < end ? at - start : 0
   }
 }
 

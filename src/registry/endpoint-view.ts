@@ -5,7 +5,7 @@
  */
 import type { Endpoint, EndpointConfig, ModelVersion, PermissionLevel, ServedEntity } from '#contracts/registry.ts'
 import type { Task } from '#contracts/task.ts'
-import { isReady, stateSummary } from './state-summary.ts'
+import { isReady, type LiveMessage, stateSummary } from './state-summary.ts'
 
 export interface ViewFacts {
   /** What the caller may do with the endpoint. */
@@ -15,11 +15,16 @@ export interface ViewFacts {
   /** The snapshot's versions, keyed `name/version`; they tell the task. */
   versions: Readonly<Record<string, Pick<ModelVersion, 'task'>>>
   /** What only the running system knows about an entity, such as "Scaled to zero"; undefined: the registry's own message. */
-  liveMessage?: (endpoint: Endpoint, entity: ServedEntity) => string | undefined
+  liveMessage?: LiveMessage
+  /** The same for the summary alone, which is no part of the reference, where there is no live message. */
+  liveAside?: LiveMessage
 }
 
 /** The tasks for which the reference has a name. */
-const wireTasks: Readonly<Partial<Record<Task, string>>> = { 'feature-extraction': 'llm/v1/embeddings' }
+const wireTasks: Readonly<Partial<Record<Task, string>>> = {
+  'feature-extraction': 'llm/v1/embeddings',
+  'text-generation': 'llm/v1/chat',
+}
 
 /** `ServingEndpoint`: an endpoint in a list. Until something is active, its configuration is the one that comes up. */
 export function endpointSummary(endpoint: Endpoint, facts: ViewFacts) {
@@ -75,7 +80,10 @@ function commonFields(endpoint: Endpoint, facts: ViewFacts) {
     creation_timestamp: endpoint.createdMs,
     last_updated_timestamp: endpoint.updatedMs,
     state: { ready: isReady(endpoint) ? 'READY' : 'NOT_READY', config_update: endpoint.configUpdate },
-    state_summary: stateSummary(endpoint, facts.liveMessage),
+    state_summary: stateSummary(
+      endpoint,
+      (of, entity) => facts.liveMessage?.(of, entity) ?? facts.liveAside?.(of, entity),
+    ),
     permission_level: facts.permission,
     route_optimized: endpoint.routeOptimized,
     description: endpoint.description,

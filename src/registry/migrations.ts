@@ -131,4 +131,9 @@ const endpoints: Migration = {
   ],
 }
 
-export const migrations: readonly Migration[] = [tokensAndModels, endpoints]
+const capabilities: Migration = {
+  name: 'capabilities',
+  statements: [`ALTER TABLE versions ADD COLUMN capabilities TEXT NOT NULL DEFAULT 'null'`],
+}
+
+export const migrations: readonly Migration[] = [tokensAndModels, endpoints, capabilities]

@@ -1,4 +1,5 @@
 /** Rows of model versions: written once, read many times, never changed. */
+import type { Capabilities } from '#contracts/capabilities.ts'
 import type { Digest } from '#contracts/manifest.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
 import type { Task } from '#contracts/task.ts'
@@ -9,8 +10,8 @@ export function insertVersion(database: SqlDatabase, version: ModelVersion): voi
   database.exec(
     `INSERT INTO versions
       (model, version, manifest, task, graph, options, signature, input_example,
-       size_bytes, heap_bytes, source, comment, created_ms, creator)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       size_bytes, heap_bytes, capabilities, source, comment, created_ms, creator)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     version.name,
     Number(version.version),
     version.manifest,
@@ -21,6 +22,7 @@ export function insertVersion(database: SqlDatabase, version: ModelVersion): voi
     JSON.stringify(version.inputExample ?? null),
     version.sizeBytes,
     version.heapBytes,
+    JSON.stringify(version.capabilities ?? null),
     version.source,
     version.comment,
     version.createdMs,
@@ -54,6 +56,7 @@ export function deleteVersionRow(database: SqlDatabase, model: string, version: 
 }
 
 function versionFrom(row: SqlRow): ModelVersion {
+  const capabilities = jsonOf<Capabilities | null>(row, 'capabilities')
   return {
     name: textOf(row, 'model'),
     version: String(integerOf(row, 'version')),
@@ -65,6 +68,7 @@ function versionFrom(row: SqlRow): ModelVersion {
     inputExample: jsonOf(row, 'input_example'),
     sizeBytes: integerOf(row, 'size_bytes'),
     heapBytes: integerOf(row, 'heap_bytes'),
+    ...(capabilities ? { capabilities } : {}),
     source: textOf(row, 'source'),
     comment: textOf(row, 'comment'),
     createdMs: integerOf(row, 'created_ms'),

@@ -18,7 +18,7 @@ describe.skipIf(process.platform !== 'linux')('loading 150 MB of weights (memory
   let server: TestServer
   beforeAll(async () => {
     vi.stubEnv('MINIFLARE_WORKERD_V8_FLAGS', '--no-flush-liftoff-code --no-wasm-tier-up --no-wasm-dynamic-tiering')
-    server = await startTestServer({ idleMs: 500 })
+    server = await startTestServer({ idleMs: 500, isolateBytes: 1_024 * 2 ** 20 })
     for (const [name, side] of [
       ['small', smallSide],
       ['large', largeSide],

@@ -113,7 +113,7 @@ describe('sessions', () => {
       Float32Array.from({ length: 8 }, (_, index) => 56 + 2 * index),
     )
     expect(session.run({ x })).toEqual({ y: expected })
-    expect(session.modelBytes).toBe(bytesOf('external.onnx').byteLength)
+    expect(session.modelBytes).toBe(bytesOf('external.onnx').byteLength + bytesOf('external.onnx_data').byteLength)
     session.release()
   })
 

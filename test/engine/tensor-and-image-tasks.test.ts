@@ -9,6 +9,7 @@ import type { Ort } from '#src/engine/ort/instance.ts'
 import { imageClassificationTask } from '#src/engine/tasks/image-classification.ts'
 import { tensorTask } from '#src/engine/tasks/tensor.ts'
 import { bootNodeOrt, jpegWasm } from '../support/node-ort.ts'
+import { onnxModel } from '../support/onnx-model.ts'
 import {
   folderReader,
   haveSharedModels,
@@ -130,6 +131,22 @@ describe.skipIf(!haveSharedModels)(`image-classification (${withoutSharedModels}
 })
 
 describe('image-classification', () => {
+  it('refuses a graph that gives numbers for places instead of labels', async () => {
+    const graph = onnxModel({
+      nodes: [{ operator: 'Identity', inputs: ['x'], outputs: ['y'] }],
+      inputs: [{ name: 'x', dtype: 'float32', shape: [1, 3, 2, 2] }],
+      outputs: [{ name: 'y', dtype: 'float32', shape: [1, 3, 2, 2] }],
+    })
+    const model = await loadModel(ort, imageClassificationTask, {
+      reader: memoryReader({ 'model.onnx': graph }),
+      graph: 'model.onnx',
+      options: {},
+    })
+    await expect(model.invoke({ inputs: { image: images(picture('rgb.png')) }, params: {} })).rejects.toThrow(
+      'The graph\'s output "y" has shape [1, 3, 2, 2]; one number per label was expected.',
+    )
+  })
+
   const files = { 'model.onnx': new Uint8Array(readFileSync(`${folder('onnx')}channel-means.onnx`)) }
   const load = (more = {}) =>
     loadModel(ort, imageClassificationTask, {

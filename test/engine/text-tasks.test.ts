@@ -194,15 +194,16 @@ describe.skipIf(!haveSharedModels)(`tokens that reach the graph (${withoutShared
   ) {
     const reader = overlayReader({ 'model.onnx': fixture(graph), ...files }, sharedReader(embedder))
     const session = await loadGraph(ort, reader, 'model.onnx')
-    const model = await loadTextModel(session, reader, await readModelConfig(reader), batchInvariant)
-    const run = model.run(
+    const config = await readModelConfig(reader)
+    const model = await loadTextModel(session, reader, { config, output: session.outputs[0]!, batchInvariant })
+    const { outputs, promptTokens } = await model.run(
       rows.map(([text, pair]) => ({ text, pair })),
-      'last_hidden_state',
+      ({ values, tokens }) => ({
+        parts: [0, 1, 2, 3].map((part) => [...values].filter((_, at) => at % 4 === part)),
+        tokens,
+      }),
     )
-    const read = run.outputs.map(({ values }) =>
-      [0, 1, 2, 3].map((part) => [...values].filter((_, at) => at % 4 === part)),
-    )
-    return { rows: read, promptTokens: run.promptTokens, spans: run.outputs.map(({ tokens }) => tokens) }
+    return { rows: outputs.map(({ parts }) => parts), promptTokens, spans: outputs.map(({ tokens }) => tokens) }
   }
 
   it('a text gets special tokens, a mask and positions', async () => {

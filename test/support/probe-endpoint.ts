@@ -41,6 +41,7 @@ export class Endpoint extends DurableObject<{ SPEC: unknown; WEIGHTS: Weights }>
         weightsBytes: 0,
       })
     }
+    if (new URL(request.url).pathname === '/measure') return Response.json({ capabilities: null })
     const { tensors } = decodeFrame(await request.bytes())
     const [asked = ''] = (tensors.x as StringTensor).strings
     const report = asked === '' ? '' : JSON.stringify(await this.#probe(JSON.parse(asked), request))
@@ -100,6 +101,14 @@ export class Endpoint extends DurableObject<{ SPEC: unknown; WEIGHTS: Weights }>
       'climb with a zero': weights(`?path=${encodeURIComponent('model.onnx\0.txt')}`),
       'ask without a path': weights(''),
       'write a weight': weights('?path=model.onnx', { method: 'PUT', body: 'changed' }),
+      'write a snapshot': weights('snapshot', { method: 'PUT', body: 'changed' }),
+      'write a snapshot as a builder would': async () =>
+        textOf(
+          await (this.env as unknown as { SINK: Weights }).SINK.fetch('http://snapshots/', {
+            method: 'PUT',
+            body: 'x',
+          }),
+        ),
       'delete a weight': weights('?path=model.onnx', { method: 'DELETE' }),
       'read the props of the weights': async () =>
         JSON.stringify(await (WEIGHTS as unknown as Record<string, unknown>).ctx),

@@ -3,28 +3,15 @@
  * One isolate serves one task of one model version; it has no network and no binding but its own weights.
  */
 import { abortIsolate, DurableObject } from 'cloudflare:workers'
-import createOrtModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs'
-import type { EndpointSpec } from '#contracts/bundle.ts'
+import type { Capabilities } from '#contracts/capabilities.ts'
 import { badRequest, isServingError, type ServingError } from '#contracts/errors.ts'
+import { eventLines, eventLinesType } from '#contracts/event-lines.ts'
 import { decodeFrame, encodeFrame, frameContentType } from '#contracts/frame.ts'
+import type { GenerationEvent, GenerationRequest } from '#contracts/generation.ts'
 import type { InvocationRequest } from '#contracts/invocation.ts'
-import { bootOrt } from '#src/engine/ort/boot.ts'
-import { loadGraph } from '#src/engine/ort/load-graph.ts'
-import type { LoadedTask, TaskDefinition } from '#src/engine/task-definition.ts'
-import ortWasm from './ort.wasm'
-import { weightsReader } from './weights-reader.ts'
-
-interface EndpointEnv {
-  SPEC: EndpointSpec
-  WEIGHTS: ServiceBinding
-}
-
-interface Loaded {
-  task: LoadedTask
-  heapBytes(): number
-  weightsBytes: number
-  loadMs: number
-}
+import type { TaskDefinition } from '#src/engine/task-definition.ts'
+import { type EndpointEnv, type Loaded, loadServed } from './load-served.ts'
+import { saveSnapshot } from './save-snapshot.ts'
 
 /** Module scope: the model outlives the object that loaded it, and ends with the isolate. */
 let loading: Promise<Loaded> | undefined
@@ -36,20 +23,36 @@ export function endpointClass(definition: TaskDefinition, wasm: Readonly<Record<
       const first = loading === undefined
       let loaded: Loaded
       try {
-        loading ??= load(definition, wasm, this.env)
+        loading ??= loadServed(definition, wasm, this.env)
         loaded = await loading
       } catch (error) {
         loading = undefined
         const headers = { 'x-glim-load-failed': encodeURIComponent(messageOf(error)) }
         return errorResponse(error, headers)
       }
-      const headers: Record<string, string> = first ? { 'x-glim-loaded': summaryOf(loaded) } : {}
+      const headers: Record<string, string> = { ...memoryHeaders(loaded), ...(first ? loadHeaders(loaded) : {}) }
       try {
-        if (new URL(request.url).pathname === '/describe') return describe(loaded, headers)
-        return await run(loaded, request, first, headers)
+        loaded.requireRunning()
+        switch (new URL(request.url).pathname) {
+          case '/describe':
+            return describe(loaded, headers)
+          case '/measure':
+            return Response.json({ capabilities: measured(loaded) }, { headers })
+          case '/generate':
+            return await generate(loaded, request, first, headers)
+          default:
+            return await run(loaded, request, first, headers)
+        }
       } catch (error) {
-        return errorResponse(error, headers)
+        const spent = loaded.spent()
+        if (spent !== undefined) headers['x-glim-spent'] = encodeURIComponent(spent)
+        return errorResponse(loaded.explain(error), headers)
       }
+    }
+
+    /** Loads the graph and stores its heap. @throws {ServingError} in any mount but a builder's. */
+    async saveSnapshot(): Promise<void> {
+      await saveSnapshot(this.env)
     }
 
     /** Ends this isolate, so that its memory comes back. */
@@ -59,23 +62,22 @@ export function endpointClass(definition: TaskDefinition, wasm: Readonly<Record<
   }
 }
 
-async function load(
-  definition: TaskDefinition,
-  wasm: Readonly<Record<string, WebAssembly.Module>>,
-  env: EndpointEnv,
-): Promise<Loaded> {
-  const startedMs = Date.now()
-  const reader = weightsReader(env.WEIGHTS)
-  const weightsBytes = (await reader.sizeOf(env.SPEC.graph)) ?? 0
-  const ort = await bootOrt(createOrtModule, ortWasm)
-  const session = await loadGraph(ort, reader, env.SPEC.graph)
-  const task = await definition.load({ ort, session, reader, options: env.SPEC.options, wasm })
-  return { task, heapBytes: () => ort.memory.buffer.byteLength, weightsBytes, loadMs: Date.now() - startedMs }
+function describe(loaded: Loaded, headers: HeadersInit): Response {
+  return Response.json({ signature: loaded.task.signature, ...loaded.memory() }, { headers })
 }
 
-function describe(loaded: Loaded, headers: HeadersInit): Response {
-  const { task, weightsBytes } = loaded
-  return Response.json({ signature: task.signature, heapBytes: loaded.heapBytes(), weightsBytes }, { headers })
+/** A task that measures nothing answers one row after another, whatever runs beside it. */
+function measured({ task, memory }: Loaded): Capabilities {
+  const { heapBytes } = memory()
+  return (
+    task.measure?.() ?? {
+      maxTokens: null,
+      maxBatch: 1,
+      batchInvariant: false,
+      devices: ['wasm'],
+      memoryBytes: heapBytes,
+    }
+  )
 }
 
 async function run(
@@ -87,12 +89,33 @@ async function run(
   const { tensors, rest } = decodeFrame(await request.bytes())
   const { params, outputs } = rest as Pick<InvocationRequest, 'params' | 'outputs'>
   const startedMs = Date.now()
-  const reply = await loaded.task.invoke({ inputs: tensors, params, ...(outputs ? { outputs } : {}) })
+  const reply = await loaded.task.invoke({ inputs: tensors, params, ...(outputs ? { outputs } : {}) }, request.signal)
   const usage = { ...reply.usage, runMs: Date.now() - startedMs, loadMs: first ? loaded.loadMs : 0 }
+  if (first) headers['x-glim-first-run-ms'] = String(usage.runMs)
   const body = encodeFrame(reply.outputs, { rows: reply.rows, usage })
   return new Response(body as BufferSource as ArrayBuffer, {
     headers: { ...headers, 'content-type': frameContentType },
   })
+}
+
+async function generate(
+  { task, loadMs }: Loaded,
+  request: Request,
+  first: boolean,
+  headers: Record<string, string>,
+): Promise<Response> {
+  if (!task.generate) throw badRequest('The model writes no text.')
+  const events = await task.generate((await request.json()) as GenerationRequest, request.signal)
+  return new Response(eventLines(first ? withLoadTime(events, loadMs) : events), {
+    headers: { ...headers, 'content-type': eventLinesType },
+  })
+}
+
+/** The engine does not know that this request waited for the model. */
+async function* withLoadTime(events: AsyncIterable<GenerationEvent>, loadMs: number): AsyncGenerator<GenerationEvent> {
+  for await (const event of events) {
+    yield event.type === 'usage-final' ? { ...event, usage: { ...event.usage, loadMs } } : event
+  }
 }
 
 function errorResponse(error: unknown, headers: HeadersInit): Response {
@@ -100,12 +123,15 @@ function errorResponse(error: unknown, headers: HeadersInit): Response {
   return Response.json(facts, { status: facts.status, headers })
 }
 
-function summaryOf({ loadMs, weightsBytes, heapBytes }: Loaded): string {
-  return `weights ${mib(weightsBytes)} MiB, heap ${mib(heapBytes())} MiB, ${loadMs} ms`
+/** What each reply tells the host of the isolate's memory. */
+function memoryHeaders({ memory }: Loaded): Record<string, string> {
+  const { heapBytes, weightsBytes } = memory()
+  return { 'x-glim-heap-bytes': String(heapBytes), 'x-glim-weights-bytes': String(weightsBytes) }
 }
 
-function mib(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(1)
+/** What the first reply tells the host of the load. */
+function loadHeaders({ summary, snapshotWanted }: Loaded): Record<string, string> {
+  return { 'x-glim-loaded': encodeURIComponent(summary), ...(snapshotWanted ? { 'x-glim-snapshot-wanted': '1' } : {}) }
 }
 
 function messageOf(error: unknown): string {

@@ -3,20 +3,25 @@ import { doesNotExist, internal, ServingError, type ServingErrorFacts } from '#c
 import type { ArtifactReader } from '#contracts/served-model.ts'
 
 export function weightsReader(weights: ServiceBinding): ArtifactReader {
-  const ask = (method: string, path: string) =>
-    weights.fetch(`http://weights/?path=${encodeURIComponent(path)}`, { method })
+  let sizes: Promise<Map<string, number>> | undefined
   return {
     async sizeOf(path) {
-      const response = await ask('HEAD', path)
-      if (response.status === 404) return null
-      return Number(response.headers.get('x-size-bytes'))
+      sizes ??= listed(weights)
+      return (await sizes).get(path) ?? null
     },
     async stream(path) {
-      const response = await ask('GET', path)
+      const response = await weights.fetch(`http://weights/?path=${encodeURIComponent(path)}`)
       if (response.status === 404) throw doesNotExist(`The model version has no file ${path}.`)
       if (!response.ok) throw new ServingError((await response.json()) as ServingErrorFacts)
       if (!response.body) throw internal(`The stream of ${path} has no body.`)
       return response.body
     },
   }
+}
+
+/** A version never changes, so its list of files is asked for once. */
+async function listed(weights: ServiceBinding): Promise<Map<string, number>> {
+  const response = await weights.fetch('http://weights/files')
+  if (!response.ok) throw new ServingError((await response.json()) as ServingErrorFacts)
+  return new Map(Object.entries((await response.json()) as Record<string, number>))
 }

@@ -9,12 +9,18 @@ export interface HostEnv {
   LOADER: WorkerLoader
   /** One object per mounted bundle. */
   REPLICA: DurableObjectNamespace
+  /** One object: makes heap snapshots of models that were loaded without one. */
+  SNAPSHOT_BUILDER: DurableObjectNamespace
   /** One object: what is in the model cache, and the way to the hub. */
   MODEL_CACHE: DurableObjectNamespace<ModelCacheRpc>
   /** The model cache's disk tier. */
   BLOBS: DiskService
   /** The most that the disk tier may hold. */
   CACHE_BYTES: number
+  /** Memory that one endpoint isolate may use. */
+  ISOLATE_BYTES: number
+  /** Milliseconds for which one graph may work at a stretch. */
+  RUN_MS: number
   /** Where artifacts with an origin are fetched; empty for none. */
   HUB_URL: string
   /** Sent to the hub and to nobody else; empty for none. */
@@ -28,6 +34,11 @@ export interface ModelCacheRpc {
   restore(shard: Shard): Promise<Outcome<void>>
   touch(manifest: Digest): Promise<void>
   usage(manifest: Digest): Promise<StoredBytes>
+  /** The shards of a heap snapshot in order; none where there is no such snapshot or a part of it was evicted. */
+  snapshotShards(key: Digest): Promise<Shard[]>
+  /** Names a snapshot whose shards were all put. */
+  putSnapshot(key: Digest, manifest: Digest, shards: readonly Shard[]): Promise<void>
+  dropSnapshot(key: Digest): Promise<void>
   collect(live: readonly Digest[]): Promise<Collected>
 }
 

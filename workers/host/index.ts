@@ -7,6 +7,8 @@ import { bundleOf } from './spec-header.ts'
 
 export { ModelCache } from './model-cache-object.ts'
 export { Replica } from './replica.ts'
+export { SnapshotBuilder } from './snapshot-builder.ts'
+export { SnapshotSink } from './snapshots.ts'
 export { Weights } from './weights.ts'
 
 export default {
@@ -39,7 +41,9 @@ async function route(request: Request, env: HostEnv): Promise<Response> {
     case '/state':
       return Response.json(replicaState((await bundleOf(request.headers)).id))
     case '/run':
+    case '/generate':
     case '/describe':
+    case '/measure':
     case '/douse':
     case '/retire':
     case '/logs':

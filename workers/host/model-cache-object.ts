@@ -24,6 +24,7 @@ import { blobIndex } from './blob-index.ts'
 import type { HostEnv } from './env.ts'
 import { OriginLedger } from './origin-ledger.ts'
 import { mountedManifests } from './replica.ts'
+import { SnapshotLedger } from './snapshot-ledger.ts'
 
 /** What was written so recently may belong to an import that is still under way. */
 const importGraceMs = 3_600_000
@@ -31,11 +32,13 @@ const importGraceMs = 3_600_000
 export class ModelCache extends DurableObject<HostEnv> {
   readonly #index = blobIndex(this.ctx.storage)
   readonly #ledger = new OriginLedger(this.ctx.storage)
+  readonly #snapshots = new SnapshotLedger(this.ctx.storage)
   readonly #disk = diskServiceStore(this.env.BLOBS)
   readonly #store: BlobStore = boundedStore(this.#disk, this.#index, {
     quotaBytes: this.env.CACHE_BYTES,
     isPinned: (digest) => this.#isMounted(digest),
-    hasOrigin: (digest) => this.#ledger.placeOf(digest) !== null,
+    // A snapshot can be made again.
+    hasOrigin: (digest) => this.#snapshots.has(digest) || this.#ledger.placeOf(digest) !== null,
   })
   readonly #fetches = singleFlight<string, Shard[]>()
   readonly #restores = singleFlight<Digest, void>()
@@ -76,7 +79,32 @@ export class ModelCache extends DurableObject<HostEnv> {
     let storedBytes = 0
     for (const { digest, sizeBytes } of shards.values()) if (await this.#index.has(digest)) storedBytes += sizeBytes
     const fetching = artifacts.flatMap(({ origin }) => (origin && this.#progress.get(JSON.stringify(origin))) ?? [])
-    return { sizeBytes: artifacts.reduce((total, { sizeBytes }) => total + sizeBytes, 0), storedBytes, fetching }
+    const sizeBytes = artifacts.reduce((total, artifact) => total + artifact.sizeBytes, 0)
+    return { sizeBytes, storedBytes, snapshotBytes: this.#snapshots.sizeOf(manifest), fetching }
+  }
+
+  /** The shards of a heap snapshot in order; none where there is no such snapshot or a part of it was evicted. */
+  async snapshotShards(key: Digest): Promise<Shard[]> {
+    const shards = this.#snapshots.shardsOf(key)
+    for (const { digest } of shards) {
+      if (!(await this.#index.has(digest))) {
+        await this.dropSnapshot(key)
+        return []
+      }
+      this.#index.touch(digest)
+    }
+    return shards
+  }
+
+  /** Names a snapshot whose shards were all put. */
+  async putSnapshot(key: Digest, manifest: Digest, shards: readonly Shard[]): Promise<void> {
+    this.#snapshots.put(key, manifest, shards)
+  }
+
+  async dropSnapshot(key: Digest): Promise<void> {
+    const shards = this.#snapshots.shardsOf(key)
+    this.#snapshots.forget(key)
+    for (const { digest } of shards) await this.#store.delete(digest)
   }
 
   /** Deletes every blob that none of these versions needs. */
@@ -84,8 +112,22 @@ export class ModelCache extends DurableObject<HostEnv> {
     const needed = await this.#shardsIn(live)
     const newest = Date.now() - importGraceMs
     let [deleted, freedBytes] = [0, 0]
+    for (const { key, manifest } of this.#snapshots.all()) {
+      if (live.includes(manifest)) continue
+      for (const { sizeBytes } of this.#snapshots.shardsOf(key)) {
+        deleted += 1
+        freedBytes += sizeBytes
+      }
+      await this.dropSnapshot(key)
+    }
     for await (const { digest, sizeBytes } of this.#index.candidates()) {
-      if (needed.has(digest) || live.includes(digest) || (this.#index.usedMs(digest) ?? 0) > newest) continue
+      if (
+        needed.has(digest) ||
+        live.includes(digest) ||
+        this.#snapshots.has(digest) ||
+        (this.#index.usedMs(digest) ?? 0) > newest
+      )
+        continue
       await this.#store.delete(digest)
       deleted += 1
       freedBytes += sizeBytes

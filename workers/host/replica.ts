@@ -8,19 +8,22 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { Bundle } from '#contracts/bundle.ts'
-import { deadlineExceeded, exhausted, internal, isServingError, modelFailed } from '#contracts/errors.ts'
+import { deadlineExceeded, exhausted, isServingError, modelFailed } from '#contracts/errors.ts'
+import { eventLinesType } from '#contracts/event-lines.ts'
+import type { ReplicaState } from '#contracts/host.ts'
 import { limits } from '#contracts/limits.ts'
 import type { Digest } from '#contracts/manifest.ts'
 import type { HostEnv } from './env.ts'
+import { isolateCode } from './isolate-code.ts'
 import { ServiceLog } from './service-log.ts'
+import { wantSnapshot } from './snapshot-builder.ts'
 import { bundleOf } from './spec-header.ts'
-import { wasmModules } from './templates.ts'
 
 interface Activity {
-  state: 'cold' | 'loading' | 'warm'
+  state: ReplicaState['state']
   inFlight: number
   lastUsedMs: number
-  /** Smoothed time of a request, for `Retry-After`. */
+  /** Smoothed time from a request's arrival to its answer: when those that wait now are done. */
   requestMs: number
   /** Counts isolates, so that of all requests that see one end only the first replaces it. */
   isolate: number
@@ -30,6 +33,8 @@ interface Activity {
   manifest: Digest | null
   /** As the newest request had it: the setting may change while the isolate lives. Null keeps it warm. */
   idleMs: number | null | undefined
+  /** Of its engine, as the newest reply told; null before the first. */
+  memory: ReplicaState['memory']
   /** A new configuration has replaced it, so that it goes although it is kept warm. */
   retired: boolean
 }
@@ -45,15 +50,6 @@ const retireMs = 5_000
 
 /** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
 const activity = new Map<string, Activity>()
-
-/** Later dates give isolates a Node-like `process`, for which ONNX Runtime's factory would look for a file system. */
-const compatibilityDate = '2026-07-30'
-const compatibilityFlags = [
-  'enable_request_signal',
-  'request_signal_passthrough',
-  'no_nodejs_compat',
-  'no_nodejs_compat_v2',
-]
 
 export class Replica extends DurableObject<HostEnv> {
   readonly #log = new ServiceLog(this.ctx.storage)
@@ -79,12 +75,20 @@ export class Replica extends DurableObject<HostEnv> {
   /** Runs the request in the isolate; an isolate that died is replaced once before the request fails. */
   async #forward(request: Request, bundle: Bundle, now: Activity): Promise<Response> {
     if (now.inFlight >= limits.replicaQueue) {
-      const seconds = Math.ceil((now.requestMs * now.inFlight) / 1000)
+      // The time of a request includes its wait behind the others.
+      const seconds = Math.ceil(now.requestMs / 1000)
       return refuse(exhausted(`${now.inFlight} requests already wait for this model.`, Math.max(1, seconds)))
     }
     now.inFlight += 1
     let { isolate } = now
     const startedMs = Date.now()
+    const settle = async () => {
+      now.inFlight -= 1
+      now.lastUsedMs = Date.now()
+      now.requestMs += (now.lastUsedMs - startedMs - now.requestMs) / 8
+      if (bundle.env.SPEC.idleMs !== null) await this.#armTimer(bundle, bundle.env.SPEC.idleMs)
+    }
+    let isStreaming = false
     try {
       const body = await request.arrayBuffer()
       const attempt = async () => {
@@ -106,45 +110,62 @@ export class Replica extends DurableObject<HostEnv> {
         await this.#douse(bundle, `the isolate failed (${textOf(error)})`, isolate)
         return attempt()
       })
-      return await this.#noteLoad(response, bundle, isolate)
+      let noted = await this.#noteLoad(response, bundle, isolate)
+      if (isUntried(noted)) noted = await this.#noteLoad(await attempt(), bundle, isolate)
+      if (noted.headers.get('content-type') !== eventLinesType) return noted
+      isStreaming = true
+      return this.#stream(noted, settle)
     } catch (error) {
       if (request.signal.aborted) throw error
       if (isServingError(error)) return refuse(error)
       await this.#douse(bundle, `the isolate failed again (${textOf(error)})`, isolate)
       return refuse(modelFailed(`The model's isolate ended while it answered: ${textOf(error)}.`))
     } finally {
-      now.inFlight -= 1
-      now.lastUsedMs = Date.now()
-      now.requestMs += (now.lastUsedMs - startedMs - now.requestMs) / 8
-      if (bundle.env.SPEC.idleMs !== null) await this.#armTimer(bundle, bundle.env.SPEC.idleMs)
+      if (!isStreaming) await settle()
     }
+  }
+
+  /** A request that streams is in flight until its last byte, or until its reader has gone. */
+  #stream(response: Response, settle: () => Promise<void>): Response {
+    const { readable, writable } = new IdentityTransformStream()
+    this.ctx.waitUntil(response.body!.pipeTo(writable).then(settle, settle))
+    return new Response(readable, response)
   }
 
   /** An isolate that could not load its model holds memory and no answers, so it ends at once. */
   async #noteLoad(response: Response, bundle: Bundle, isolate: number): Promise<Response> {
     const loaded = response.headers.get('x-glim-loaded')
-    if (loaded !== null) this.#log.append(`loaded: ${loaded}`)
+    if (loaded !== null) this.#log.append(`loaded: ${decodeURIComponent(loaded)}`)
+    const firstRun = response.headers.get('x-glim-first-run-ms')
+    if (firstRun !== null) this.#log.append(`first run: ${firstRun} ms`)
+    if (response.headers.has('x-glim-snapshot-wanted')) {
+      const spec = encodeURIComponent(JSON.stringify(bundle.env.SPEC))
+      this.ctx.waitUntil(wantSnapshot(this.env, spec).catch(() => undefined))
+    }
     const failed = response.headers.get('x-glim-load-failed')
     const now = activityOf(bundle.id)
     if (failed === null) {
-      if (isolate === now.isolate) now.state = 'warm'
+      const spent = response.headers.get('x-glim-spent')
+      if (spent !== null) return this.#replace(response, bundle, decodeURIComponent(spent), isolate)
+      if (isolate === now.isolate) {
+        now.state = 'warm'
+        now.memory = memoryOf(response) ?? now.memory
+      }
       return response
     }
+    return this.#replace(response, bundle, `load failed: ${decodeURIComponent(failed)}`, isolate)
+  }
+
+  /** Ends the isolate that gave this reply. */
+  async #replace(response: Response, bundle: Bundle, why: string, isolate: number): Promise<Response> {
     // The reply ends with the isolate, so it is read first.
     const body = await response.arrayBuffer()
-    await this.#douse(bundle, `load failed: ${decodeURIComponent(failed)}`, isolate)
+    await this.#douse(bundle, why, isolate)
     return new Response(body, response)
   }
 
   #isolate(bundle: Bundle) {
-    const worker = this.env.LOADER.get(bundle.id, async () => ({
-      compatibilityDate,
-      compatibilityFlags,
-      mainModule: bundle.mainModule,
-      modules: { ...bundle.modules, ...Object.fromEntries(bundle.wasm.map((name) => [name, wasmOf(name)])) },
-      env: { ...bundle.env, WEIGHTS: this.ctx.exports.Weights!({ props: { manifest: bundle.env.SPEC.manifest } }) },
-      globalOutbound: null,
-    }))
+    const worker = this.env.LOADER.get(bundle.id, () => isolateCode(bundle, this.ctx, this.env))
     return this.ctx.facets.get('endpoint', async () => ({ class: worker.getDurableObjectClass('Endpoint') }))
   }
 
@@ -218,9 +239,9 @@ export function mountedManifests(): Digest[] {
 }
 
 /** Asked without waking the object, which would keep a doused isolate's memory. */
-export function replicaState(id: string): Pick<Activity, 'state' | 'inFlight'> {
-  const { state, inFlight } = activityOf(id)
-  return { state, inFlight }
+export function replicaState(id: string): ReplicaState {
+  const { state, inFlight, memory } = activityOf(id)
+  return { state, inFlight, memory: state === 'warm' ? memory : null }
 }
 
 function activityOf(id: string): Activity {
@@ -234,6 +255,7 @@ function activityOf(id: string): Activity {
       isolate: 0,
       gone: Promise.resolve(),
       manifest: null,
+      memory: null,
       idleMs: undefined,
       retired: false,
     }
@@ -242,10 +264,14 @@ function activityOf(id: string): Activity {
   return entry
 }
 
-function wasmOf(name: string): WebAssembly.Module {
-  const module = wasmModules[name]
-  if (!module) throw internal(`The host has no wasm module "${name}".`)
-  return module
+function memoryOf({ headers }: Response): ReplicaState['memory'] {
+  const [heapBytes, weightsBytes] = [headers.get('x-glim-heap-bytes'), headers.get('x-glim-weights-bytes')]
+  return heapBytes === null ? null : { heapBytes: Number(heapBytes), weightsBytes: Number(weightsBytes) }
+}
+
+/** The isolate's engine had stopped in the run of another request, and this one was not begun. */
+function isUntried({ status, headers }: Response): boolean {
+  return status === 503 && headers.has('x-glim-spent')
 }
 
 function refuse(error: unknown): Response {

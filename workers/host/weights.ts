@@ -5,24 +5,47 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { BlobStore } from '#contracts/blob-store.ts'
 import { isServingError, notBuilt } from '#contracts/errors.ts'
-import type { Artifact, Digest } from '#contracts/manifest.ts'
+import type { Artifact, Digest, Manifest } from '#contracts/manifest.ts'
 import { resultOf } from '#contracts/outcome.ts'
 import { bufferPool } from '#model-cache/buffers.ts'
 import { readManifest } from '#model-cache/manifest.ts'
 import { writeArtifact } from '#model-cache/read-artifact.ts'
 import { diskServiceStore } from '#model-cache/stores/disk-service.ts'
 import { type HostEnv, modelCache } from './env.ts'
+import { snapshotStream } from './snapshots.ts'
 
 /** Shards on their way to isolates; two of them for each load under way. */
 const buffers = bufferPool()
 
-export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
-  /** GET or HEAD `http://weights/?path=…`: 200 with the artifact's size and bytes, 404 where the version has none. */
+/** Read, verified and validated once; a load asks for a dozen artifacts. */
+const manifests = new Map<Digest, Manifest>()
+const mostManifests = 64
+
+interface WeightsProps {
+  manifest: Digest
+  /** The one heap snapshot that this mount may read. */
+  snapshot: Digest
+}
+
+export class Weights extends WorkerEntrypoint<HostEnv, WeightsProps> {
+  /**
+   * GET or HEAD `http://weights/?path=…`: 200 with the artifact's size and bytes, 404 where the version has none.
+   * GET `http://weights/files`: the size of every artifact of the version, by path.
+   * GET `http://weights/snapshot`: the heap snapshot of this mount's session, 404 where there is none.
+   */
   async fetch(request: Request): Promise<Response> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return new Response(null, { status: 405 })
-    const path = new URL(request.url).searchParams.get('path') ?? ''
+    const url = new URL(request.url)
+    const path = url.searchParams.get('path') ?? ''
     try {
-      const manifest = await readManifest(this.ctx.props.manifest, [diskServiceStore(this.env.BLOBS)])
+      if (url.pathname === '/snapshot') {
+        const stream = await snapshotStream(this.ctx.props.snapshot, { env: this.env, ctx: this.ctx, buffers })
+        return new Response(stream, { status: stream ? 200 : 404 })
+      }
+      const manifest = await this.#manifest()
+      if (url.pathname === '/files') {
+        return Response.json(Object.fromEntries(manifest.artifacts.map(({ path, sizeBytes }) => [path, sizeBytes])))
+      }
       const artifact = manifest.artifacts.find((candidate) => candidate.path === path)
       if (!artifact) return new Response(null, { status: 404 })
       const body = request.method === 'HEAD' ? null : await this.#stream(artifact)
@@ -31,6 +54,17 @@ export class Weights extends WorkerEntrypoint<HostEnv, { manifest: Digest }> {
       if (isServingError(error)) return Response.json(error, { status: error.status })
       throw error
     }
+  }
+
+  async #manifest(): Promise<Manifest> {
+    const { manifest: digest } = this.ctx.props
+    let manifest = manifests.get(digest)
+    if (!manifest) {
+      manifest = await readManifest(digest, [diskServiceStore(this.env.BLOBS)])
+      if (manifests.size >= mostManifests) manifests.delete(manifests.keys().next().value!)
+      manifests.set(digest, manifest)
+    }
+    return manifest
   }
 
   async #stream(artifact: Artifact): Promise<ReadableStream<Uint8Array>> {

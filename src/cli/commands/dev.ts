@@ -1,7 +1,7 @@
 /** `glim dev`: the server of one machine, in the foreground. */
 import { type Command, defineCommand } from '../command.ts'
 import { integerOption } from '../parse-arguments.ts'
-import { addressFrom, homeFrom, hubFrom } from '../surroundings.ts'
+import { addressFrom, homeFrom, hubFrom, isolateBytesFrom, runMsFrom } from '../surroundings.ts'
 
 const defaultIdleSeconds = 300
 const defaultCacheGib = 20
@@ -19,6 +19,16 @@ export const devCommand: Command = defineCommand({
     home: { type: 'string', value: 'FOLDER', help: 'folder of all state (GLIM_HOME, or .glim in the checkout)' },
     'idle-seconds': { type: 'string', value: 'N', help: 'an endpoint is doused after so long without a request (300)' },
     'cache-gib': { type: 'string', value: 'N', help: 'the most that models may take on disk (20)' },
+    'isolate-mb': {
+      type: 'string',
+      value: 'N',
+      help: 'MiB of memory that one endpoint isolate may use (GLIM_ISOLATE_MB, or 128)',
+    },
+    'run-seconds': {
+      type: 'string',
+      value: 'N',
+      help: 'a graph may work for so long at a stretch (GLIM_RUN_SECONDS, or 30)',
+    },
     'no-starters': { type: 'boolean', help: 'do not install the starter endpoints' },
   },
   examples: ['glim dev', 'npm start -- --port 9000 --home ./state'],
@@ -36,6 +46,8 @@ export const devCommand: Command = defineCommand({
       idleMs: idleSeconds * 1_000,
       hub: hubFrom(env),
       cacheBytes: cacheGib * 2 ** 30,
+      isolateBytes: isolateBytesFrom(env, values['isolate-mb']),
+      runMs: runMsFrom(env, values['run-seconds']),
       withStarters: !values['no-starters'],
       underNpm: env.npm_lifecycle_event !== undefined,
       terminal,

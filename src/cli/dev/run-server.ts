@@ -28,6 +28,8 @@ export interface RunOptions {
   idleMs: number
   hub: Hub
   cacheBytes: number
+  isolateBytes: number
+  runMs: number
   withStarters: boolean
   underNpm: boolean
   terminal: Terminal
@@ -62,6 +64,8 @@ export async function runServer(options: RunOptions): Promise<void> {
     expectStarters: withStarters,
     hub: options.hub,
     cacheBytes: options.cacheBytes,
+    isolateBytes: options.isolateBytes,
+    runMs: options.runMs,
     log,
   }).catch((error: Error) => {
     throw failed('SERVER_FAILED', `The server could not be started: ${error.message}`)

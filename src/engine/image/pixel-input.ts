@@ -60,8 +60,11 @@ function scaled(picture: Picture, { resize: rule, crop, resample }: Preprocessor
 
 function targetOf({ width, height }: Picture, rule: ResizeRule): { width: number; height: number } {
   if ('width' in rule) return rule
-  const long = Math.trunc((rule.shortestEdge * Math.max(width, height)) / Math.min(width, height))
-  return width <= height ? { width: rule.shortestEdge, height: long } : { width: long, height: rule.shortestEdge }
+  const proportion = Math.max(width, height) / Math.min(width, height)
+  // As DETR's processor has it: the shorter edge gives way where the longer one would be too long.
+  const short = Math.min(rule.shortestEdge, Math.round((rule.longestEdge ?? Number.POSITIVE_INFINITY) / proportion))
+  const long = Math.trunc(short * proportion)
+  return width <= height ? { width: short, height: long } : { width: long, height: short }
 }
 
 /** The middle of the picture; black where it is smaller than the crop. */

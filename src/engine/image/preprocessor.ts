@@ -16,9 +16,11 @@ export interface Preprocessor {
   mean: readonly number[]
   std: readonly number[]
   channelOrder: 'RGB' | 'BGR'
+  /** Grey value around a picture that keeps its proportions within `resize`; null where it is stretched instead. */
+  letterbox: number | null
 }
 
-export type ResizeRule = { width: number; height: number } | { shortestEdge: number }
+export type ResizeRule = { width: number; height: number } | { shortestEdge: number; longestEdge?: number }
 
 const file = 'preprocessor_config.json'
 const untouched: Preprocessor = {
@@ -29,20 +31,26 @@ const untouched: Preprocessor = {
   mean: [0, 0, 0],
   std: [1, 1, 1],
   channelOrder: 'RGB',
+  letterbox: null,
 }
+
+/** No image processor of Hugging Face has a letterbox, so what holds where the file does not say is the default of Pillow. */
+const letterboxResample = resamples.bicubic
 
 export async function readPreprocessor(reader: ArtifactReader): Promise<Preprocessor> {
   const config = await readJson(reader, file)
   if (!config) return untouched
   const normalize = config.do_normalize ?? config.image_mean !== undefined
+  const letterbox = letterboxOf(config.resize_mode)
   const reversed = config.channel_order === 'BGR' || config.do_flip_channel_order === true
   return {
     ...sizesOf(config),
-    resample: resampleOf(config.resample),
+    resample: resampleOf(config.resample, letterbox === null ? resamples.bilinear : letterboxResample),
     rescale: config.do_rescale === false ? 1 : numberOr(config.rescale_factor, 1 / 255),
     mean: normalize ? channelsOf(config, 'image_mean') : untouched.mean,
     std: normalize ? channelsOf(config, 'image_std') : untouched.std,
     channelOrder: reversed ? 'BGR' : 'RGB',
+    letterbox,
   }
 }
 
@@ -72,12 +80,21 @@ function ruleOf(size: unknown, crops: boolean): ResizeRule | null {
     const { width, height, shortest_edge: shortestEdge, longest_edge: longestEdge } = size
     if (isEdge(width) && isEdge(height)) return { width, height }
     if (isEdge(shortestEdge) && longestEdge === undefined) return { shortestEdge }
+    if (isEdge(shortestEdge) && isEdge(longestEdge)) return { shortestEdge, longestEdge }
   }
   throw unsupported('size', size)
 }
 
-function resampleOf(value: unknown): Resample {
-  if (value === undefined || value === null) return resamples.bilinear
+/** `letterbox, top left, pad value 114`. */
+function letterboxOf(mode: unknown): number | null {
+  if (typeof mode !== 'string' || !mode.startsWith('letterbox')) return null
+  const [, value] = /pad value (\d+)/.exec(mode) ?? []
+  if (mode.includes('center') || Number(value ?? 0) > 255) throw unsupported('resize_mode', mode)
+  return Number(value ?? 0)
+}
+
+function resampleOf(value: unknown, fallback: Resample): Resample {
+  if (value === undefined || value === null) return fallback
   const resample = Object.values(resamples).find((known) => known === value)
   if (resample === undefined) throw unsupported('resample', value)
   return resample

@@ -4,6 +4,7 @@
  * Workers may not compile code at run time, and onnxruntime-web's own frontend offers no way to pass a Module; its emscripten
  * factory does (`instantiateWasm`).
  */
+import { CallLimit } from './call-limit.ts'
 import { Ort } from './instance.ts'
 import { assertExports, type OrtFactory } from './private-exports.ts'
 
@@ -21,10 +22,12 @@ export async function bootOrt(
   { init = true }: BootOptions = {},
 ): Promise<Ort> {
   let memory: WebAssembly.Memory | undefined
+  const callLimit = new CallLimit()
   const module = await factory({
     numThreads: 1,
     instantiateWasm(imports, done) {
       memory = findMemory(imports)
+      callLimit.watch(imports)
       const instance = new WebAssembly.Instance(wasmModule, imports)
       done(instance, wasmModule)
       return instance.exports
@@ -33,7 +36,7 @@ export async function bootOrt(
   assertExports(module)
   if (!memory) throw new Error('The onnxruntime-web build imports no memory.')
 
-  const ort = new Ort(module, memory)
+  const ort = new Ort(module, memory, callLimit)
   if (init && module._OrtInit(1, logErrorsOnly) !== 0) throw ort.lastError('Starting ONNX Runtime')
   return ort
 }

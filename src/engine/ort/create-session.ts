@@ -6,15 +6,7 @@ import type { Ort } from './instance.ts'
 import { readPorts } from './ports.ts'
 import type { Pointer } from './private-exports.ts'
 import { OrtSession } from './session.ts'
-
-export interface SessionOptions {
-  /** Graph optimisation: 0 none, 1 basic, 2 extended, 99 all. */
-  level?: 0 | 1 | 2 | 99
-  /** ORT's session configuration entries, by key. */
-  config?: Readonly<Record<string, string>>
-  /** Uses an `.ort` file's weights where they lie, and keeps its block. */
-  inPlace?: boolean
-}
+import type { SessionOptions } from './session-options.ts'
 
 /** A block of the heap that holds a model file. */
 export interface ModelBlock {
@@ -28,17 +20,22 @@ const inPlaceConfig = {
 }
 
 /**
- * Creates a session and takes over the block, also when it fails.
+ * Creates a session and takes over the block, also when it fails. `externalBytes` are of weights in files beside the model's.
  *
  * @throws {OrtError} what ORT says of a model that it cannot load.
  */
-export function createSession(ort: Ort, model: ModelBlock, options: SessionOptions = {}): OrtSession {
+export function createSession(
+  ort: Ort,
+  model: ModelBlock,
+  options: SessionOptions = {},
+  externalBytes = 0,
+): OrtSession {
   const { inPlace = false } = options
   let handle = 0
   try {
     handle = createHandle(ort, model, options)
     const ports = readPorts(ort, handle)
-    return new OrtSession(ort, handle, ports, model.sizeBytes, inPlace ? model.pointer : 0)
+    return new OrtSession(ort, handle, ports, model.sizeBytes + externalBytes, inPlace ? model.pointer : 0)
   } catch (error) {
     if (handle !== 0) ort.module._OrtReleaseSession(handle)
     if (inPlace) ort.free(model.pointer)
@@ -53,13 +50,16 @@ function createHandle(ort: Ort, model: ModelBlock, { level = 99, config = {}, in
   const texts: Pointer[] = []
   const sequential = 0
   const logErrorsOnly = 3
-  const options = module._OrtCreateSessionOptions(level, false, false, sequential, false, 0, 0, logErrorsOnly, 0, 0)
+  const options = ort.call('loading', () =>
+    module._OrtCreateSessionOptions(level, false, false, sequential, false, 0, 0, logErrorsOnly, 0, 0),
+  )
   if (options === 0) throw ort.lastError('Creating session options')
   try {
     for (const [key, value] of Object.entries({ ...(inPlace ? inPlaceConfig : {}), ...config })) {
       const [keyAt, valueAt] = [ort.newCString(key), ort.newCString(value)]
       texts.push(keyAt, valueAt)
-      if (module._OrtAddSessionConfigEntry(options, keyAt, valueAt) !== 0) throw ort.lastError(`Setting ${key}`)
+      const status = ort.call('loading', () => module._OrtAddSessionConfigEntry(options, keyAt, valueAt))
+      if (status !== 0) throw ort.lastError(`Setting ${key}`)
     }
     const handle = ort.call('loading', () => module._OrtCreateSession(model.pointer, model.sizeBytes, options))
     if (handle === 0) throw ort.lastError('Creating the session')

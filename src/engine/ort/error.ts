@@ -32,7 +32,7 @@ export class OrtError extends Error {
 export class OrtTrapped extends Error {
   constructor(attempted: string, cause: unknown) {
     super(
-      `The inference engine stopped during ${attempted}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `The inference engine stopped during ${attempted}: ${cause instanceof Error ? cause.message : 'an exception that nobody caught, probably for want of memory'}`,
       {
         cause,
       },

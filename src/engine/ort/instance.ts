@@ -4,6 +4,7 @@
  * The memory is shared even with one thread, which has two consequences: a view goes stale when memory grows, so views are made
  * anew for each use; and TextDecoder, streams and crypto refuse such views, so bytes are copied before they leave.
  */
+import { CallLimit } from './call-limit.ts'
 import { OrtError, OrtTrapped } from './error.ts'
 import type { OrtModule, Pointer } from './private-exports.ts'
 
@@ -13,22 +14,45 @@ const pageBytes = 65_536
 export class Ort {
   readonly module: OrtModule
   readonly memory: WebAssembly.Memory
+  /** Bounds the time of one call; without limit until somebody sets one. */
+  readonly callLimit: CallLimit
   /** Set once a call has trapped; nothing may be called afterwards. */
   trapped: OrtTrapped | undefined
+  /** The heap may not grow beyond this. */
+  heapLimitBytes = Number.POSITIVE_INFINITY
+  /** The least heap that was asked for and refused; 0 while none was. */
+  refusedBytes = 0
 
-  constructor(module: OrtModule, memory: WebAssembly.Memory) {
+  constructor(module: OrtModule, memory: WebAssembly.Memory, callLimit = new CallLimit()) {
     this.module = module
     this.memory = memory
+    this.callLimit = callLimit
+    // The memory's own maximum is fixed by the build at 4 GiB. But the factory's code grows it through this method: first by 20 %
+    // beyond the need, when that throws by 10 %, at last by 5 %, and then it lets the allocation fail. So the limit holds exactly
+    // with nothing to check afterwards, and refusing the first two offers keeps the heap small.
+    let offers = 0
+    memory.grow = (pages) => {
+      offers = (offers + 1) % 3
+      if (offers !== 0) throw new RangeError('a smaller step, please')
+      return this.#grow(pages)
+    }
   }
 
   get heapBytes(): number {
     return this.memory.buffer.byteLength
   }
 
-  /** Grows memory to at least this size, exactly; left alone, each step of growth takes 20 % more than it needs. */
+  /** Grows memory to at least this size, exactly; left alone, each step of growth takes some more than it needs. */
   growTo(sizeBytes: number): void {
     const pages = Math.ceil((sizeBytes - this.heapBytes) / pageBytes)
-    if (pages > 0) this.memory.grow(pages)
+    if (pages > 0) this.#grow(pages)
+  }
+
+  #grow(pages: number): number {
+    const wantedBytes = this.heapBytes + pages * pageBytes
+    if (wantedBytes <= this.heapLimitBytes) return WebAssembly.Memory.prototype.grow.call(this.memory, pages)
+    this.refusedBytes = wantedBytes
+    throw new RangeError(`The engine's heap may not grow to ${wantedBytes} bytes (limit ${this.heapLimitBytes}).`)
   }
 
   /** @throws {RangeError} where the heap cannot grow any further. */
@@ -89,11 +113,11 @@ export class Ort {
     return new OrtError(code, text === '' ? `${attempted} failed without a message.` : text)
   }
 
-  /** Makes a call into ORT that may run out of memory. @throws {OrtTrapped} */
+  /** Makes a call into ORT that may run out of memory or take too long. @throws {OrtTrapped} */
   call<T>(attempted: string, call: () => T): T {
     if (this.trapped) throw this.trapped
     try {
-      return call()
+      return this.callLimit.during(call)
     } catch (cause) {
       this.trapped = new OrtTrapped(attempted, cause)
       throw this.trapped

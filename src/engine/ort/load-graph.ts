@@ -4,10 +4,11 @@
  */
 import { dataLoss, doesNotExist, isServingError, modelFailed } from '#contracts/errors.ts'
 import type { ArtifactReader } from '#contracts/served-model.ts'
-import { createSession, type ModelBlock, type SessionOptions } from './create-session.ts'
+import { createSession, type ModelBlock } from './create-session.ts'
 import { OrtError } from './error.ts'
 import type { Ort } from './instance.ts'
 import type { OrtSession } from './session.ts'
+import type { SessionOptions } from './session-options.ts'
 import { chunksOf } from './stream-chunks.ts'
 
 export interface LoadGraphOptions extends SessionOptions {
@@ -42,7 +43,8 @@ export async function loadGraph(
     throw error
   }
   try {
-    return createSession(ort, model, { inPlace: path.endsWith('.ort'), ...options })
+    const externalBytes = external.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
+    return createSession(ort, model, { inPlace: path.endsWith('.ort'), ...options }, externalBytes)
   } catch (error) {
     throw explain(error, path)
   } finally {
@@ -71,7 +73,7 @@ export async function artifactToHeap(ort: Ort, reader: ArtifactReader, path: str
 }
 
 /** The names that exporters give to weights outside of the graph: `x.onnx_data`, `x.onnx_data_1` …, `x.onnx.data`. */
-async function externalFiles(reader: ArtifactReader, graph: string): Promise<string[]> {
+export async function externalFiles(reader: ArtifactReader, graph: string): Promise<string[]> {
   const files: string[] = []
   if ((await reader.sizeOf(`${graph}.data`)) !== null) files.push(`${graph}.data`)
   for (let part = 0; ; part++) {

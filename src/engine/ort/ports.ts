@@ -22,7 +22,8 @@ export interface Ports {
   readonly outputs: readonly Port[]
   /** Outputs that are no tensors, by name, with the reason. */
   readonly unusable: ReadonlyMap<string, string>
-  free(): void
+  /** The names as ORT keeps them, all of them; freed with the session. */
+  readonly pointers: readonly Pointer[]
 }
 
 interface RawPort {
@@ -36,9 +37,6 @@ interface RawPort {
 /** Reads the ports of a session. @throws {ServingError} 400 for a graph with an input, or only outputs, that no tensor fits. */
 export function readPorts(ort: Ort, session: Pointer): Ports {
   const pointers: Pointer[] = []
-  const free = () => {
-    for (const pointer of pointers) ort.module._OrtFree(pointer)
-  }
   try {
     const [inputCount, outputCount] = countPorts(ort, session)
     const raw = Array.from({ length: inputCount + outputCount }, (_, index) => {
@@ -58,11 +56,16 @@ export function readPorts(ort: Ort, session: Pointer): Ports {
       const list = [...unusable].map(([name, problem]) => `"${name}" is ${problem}`).join(', ')
       throw modelFailed(`The graph has no tensor output: ${list}. Export it without ZipMap (zipmap=False).`)
     }
-    return { inputs, outputs, unusable, free }
+    return { inputs, outputs, unusable, pointers }
   } catch (error) {
-    free()
+    freePorts(ort, pointers)
     throw error
   }
+}
+
+/** Gives the names of ports back to the heap. */
+export function freePorts(ort: Ort, pointers: readonly Pointer[]): void {
+  for (const pointer of pointers) ort.module._OrtFree(pointer)
 }
 
 function countPorts(ort: Ort, session: Pointer): [number, number] {

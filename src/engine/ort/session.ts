@@ -2,9 +2,17 @@
 import { invalidParameter } from '#contracts/errors.ts'
 import type { NamedTensors } from '#contracts/tensor.ts'
 import type { Ort } from './instance.ts'
-import type { Port, Ports } from './ports.ts'
+import { freePorts, type Port, type Ports } from './ports.ts'
 import type { Pointer } from './private-exports.ts'
 import { fromHeap, type GraphTensor, type HeapTensor, toHeap } from './tensors.ts'
+
+export interface SessionState {
+  readonly handle: Pointer
+  readonly ports: Ports
+  readonly modelBytes: number
+  /** The block of a model that is used where it lies; 0 for none. */
+  readonly keptBlock: Pointer
+}
 
 export class OrtSession {
   readonly ort: Ort
@@ -12,7 +20,7 @@ export class OrtSession {
   readonly inputs: readonly Port[]
   /** The outputs that are tensors. */
   readonly outputs: readonly Port[]
-  /** Size of the model file. */
+  /** Size of the model's file and of those with external weights. */
   readonly modelBytes: number
   readonly #ports: Ports
   readonly #keptBlock: Pointer
@@ -55,8 +63,15 @@ export class OrtSession {
     }
   }
 
-  /** Runs on tensors that are in the heap, in the order of `inputs`; resolves to handles that the caller releases. */
-  runHandles(given: readonly HeapTensor[], outputs: readonly Port[]): Pointer[] {
+  /**
+   * Runs on tensors that are in the heap, in the order of `inputs`; returns handles that the caller releases. An output whose
+   * `bound` handle is not 0 is written into that tensor, which may lie over an input.
+   */
+  runHandles(
+    given: readonly Pick<HeapTensor, 'handle'>[],
+    outputs: readonly Port[],
+    bound: readonly Pointer[] = [],
+  ): Pointer[] {
     const { ort, inputs } = this
     const [inputCount, outputCount] = [inputs.length, outputs.length]
     return ort.onStack(8 * (inputCount + outputCount) + 4, (at) => {
@@ -65,7 +80,7 @@ export class OrtSession {
       ort.words(inputNames, inputCount).set(inputs.map((port) => port.pointer))
       ort.words(values, inputCount).set(given.map((tensor) => tensor.handle))
       ort.words(outputNames, outputCount).set(outputs.map((port) => port.pointer))
-      ort.words(results, outputCount).fill(0)
+      ort.words(results, outputCount).fill(0).set(bound)
       const status = ort.call('a run', () =>
         ort.module._OrtRun(this.handle, inputNames, values, inputCount, outputNames, outputCount, results, 0),
       )
@@ -84,9 +99,14 @@ export class OrtSession {
     throw invalidParameter('outputs', `the graph has no output "${name}"; it has ${names}`)
   }
 
+  /** What this object knows beyond what lies in the heap: with an equal heap it makes an equal session. */
+  get state(): SessionState {
+    return { handle: this.handle, ports: this.#ports, modelBytes: this.modelBytes, keptBlock: this.#keptBlock }
+  }
+
   /** Gives everything back to the heap; the session is dead afterwards. */
   release(): void {
-    this.#ports.free()
+    freePorts(this.ort, this.#ports.pointers)
     this.ort.module._OrtReleaseSession(this.handle)
     if (this.#keptBlock !== 0) this.ort.free(this.#keptBlock)
   }

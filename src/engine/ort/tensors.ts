@@ -65,22 +65,31 @@ export function wrap(ort: Ort, dtype: Dtype, shape: readonly number[], data: Poi
   const rank = shape.length
   const handle = ort.onStack(Math.max(rank, 1) * 4, (dims) => {
     ort.words(dims, rank).set(shape)
-    return ort.module._OrtCreateTensor(dtypes[dtype].onnx, data, sizeBytes, dims, rank, onCpu) >>> 0
+    const type = dtypes[dtype].onnx
+    return (
+      ort.call('making a tensor', () => ort.module._OrtCreateTensor(type, data, sizeBytes, dims, rank, onCpu)) >>> 0
+    )
   })
   if (handle === 0) throw ort.lastError('Creating a tensor')
   return handle
 }
 
-/** Copies a tensor out of the heap; the handle stays the caller's. */
-export function fromHeap(ort: Ort, handle: Pointer): GraphTensor {
+/** Element type, address and shape of a tensor, which keeps its memory. */
+export function placeOf(ort: Ort, handle: Pointer): { type: number; data: Pointer; shape: number[] } {
   const { module } = ort
   const [type, data, dims, rank] = ort.onStack(16, (at) => {
-    if (module._OrtGetTensorData(handle, at, at + 4, at + 8, at + 12) !== 0) throw ort.lastError('Reading a tensor')
+    const status = ort.call('reading a tensor', () => module._OrtGetTensorData(handle, at, at + 4, at + 8, at + 12))
+    if (status !== 0) throw ort.lastError('Reading a tensor')
     return [...ort.words(at, 4)] as [number, number, number, number]
   })
   const shape = [...ort.words(dims, rank)]
   module._OrtFree(dims)
+  return { type, data, shape }
+}
 
+/** Copies a tensor out of the heap; the handle stays the caller's. */
+export function fromHeap(ort: Ort, handle: Pointer): GraphTensor {
+  const { type, data, shape } = placeOf(ort, handle)
   const dtype = dtypeOf(type)
   if (dtype === 'string') {
     const strings = stringsFromHeap(ort, data, elementCount(shape))

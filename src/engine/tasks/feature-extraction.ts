@@ -2,6 +2,7 @@
 import { modelFailed } from '#contracts/errors.ts'
 import { taskSignature } from '#contracts/task-signatures.ts'
 import { tensorOf } from '#contracts/tensor.ts'
+import { measureText } from '../measure-text.ts'
 import { readModelConfig } from '../model-config.ts'
 import type { Port } from '../ort/ports.ts'
 import type { OrtSession } from '../ort/session.ts'
@@ -9,7 +10,8 @@ import { booleanParam, integerParam } from '../params.ts'
 import { cut, pool, readPooling } from '../pooling.ts'
 import type { TaskDefinition } from '../task-definition.ts'
 import { textRows } from '../text-columns.ts'
-import { loadTextModel, type RowOutput } from '../text-model.ts'
+import { loadTextModel } from '../text-model.ts'
+import type { RowOutput } from '../token-run.ts'
 
 /** Vector outputs by preference: a graph that pools itself knows best, unless the import says how to pool. */
 const pooledNames = ['sentence_embedding', 'embedding', 'embeddings']
@@ -17,17 +19,18 @@ const tokenNames = ['last_hidden_state', 'token_embeddings']
 
 export const featureExtractionTask: TaskDefinition = {
   task: 'feature-extraction',
-  async load({ session, reader, options }) {
+  async load({ session, reader, options, heapLimitBytes }) {
     const config = await readModelConfig(reader)
     const pooling = await readPooling(reader, options)
     const normalize = booleanParam(options, 'normalize') ?? true
     const output = vectorsOf(session, options.pooling !== undefined)
-    const model = await loadTextModel(session, reader, config, booleanParam(options, 'batchInvariant') ?? false)
+    const batchInvariant = booleanParam(options, 'batchInvariant') ?? false
+    const model = await loadTextModel(session, reader, { config, output, batchInvariant, heapLimitBytes })
     const size = output.shape.at(-1)
     const known = typeof size === 'number' ? size : undefined
 
     const vectorOf = ({ shape, values, tokens }: RowOutput): Float32Array => {
-      if (shape.length === 1) return values
+      if (shape.length === 1) return values.slice()
       if (shape.length === 2) return pool(values, shape[1]!, tokens, pooling)
       throw modelFailed(
         `The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; vectors were expected.`,
@@ -35,15 +38,16 @@ export const featureExtractionTask: TaskDefinition = {
     }
     return {
       signature: taskSignature('feature-extraction', known),
-      invoke(request) {
+      measure: () => measureText(model, session),
+      async invoke(request, signal) {
         const wanted = integerParam(request.params, 'dimensions', 1, known ?? Number.MAX_SAFE_INTEGER)
         const texts = textRows(request.inputs)
         const startedMs = performance.now()
-        const { outputs, promptTokens } = model.run(texts, output.name)
-        const vectors = outputs.map((row) => {
+        const read = (row: RowOutput) => {
           const vector = vectorOf(row)
           return cut(vector, wanted ?? vector.length, normalize)
-        })
+        }
+        const { outputs: vectors, promptTokens } = await model.run(texts, read, signal)
         const dimensions = vectors[0]?.length ?? wanted ?? known ?? 0
         const flat = new Float32Array(vectors.length * dimensions)
         for (const [row, vector] of vectors.entries()) flat.set(vector, row * dimensions)

@@ -1,16 +1,15 @@
 /** Labels for pictures, as the Hugging Face pipeline of that name gives them. */
-import { badRequest, invalidParameter, isServingError, modelFailed } from '#contracts/errors.ts'
+import { modelFailed } from '#contracts/errors.ts'
 import { pictureLabelsByDefault, scoreFunctions, taskSignature } from '#contracts/task-signatures.ts'
-import type { NamedTensors } from '#contracts/tensor.ts'
 import { floatTensor, rowsOf } from '../floats.ts'
-import { decodePicture } from '../image/decode-picture.ts'
+import { decodeRow, imageColumn } from '../image/image-column.ts'
 import type { Picture } from '../image/picture.ts'
 import { layoutOf, pixelsOf } from '../image/pixel-input.ts'
 import { readPreprocessor } from '../image/preprocessor.ts'
 import { type ModelConfig, readModelConfig } from '../model-config.ts'
 import { choiceParam, integerParam } from '../params.ts'
 import { runGraph } from '../run-graph.ts'
-import { isDistribution, labelTensors, type ScoreFunction, scoresOf, topLabels } from '../scores.ts'
+import { isDistribution, labelTensors, requireLabelScores, type ScoreFunction, scoresOf, topLabels } from '../scores.ts'
 import type { TaskDefinition } from '../task-definition.ts'
 
 export const imageClassificationTask: TaskDefinition = {
@@ -32,7 +31,9 @@ export const imageClassificationTask: TaskDefinition = {
       if (!tensor)
         throw modelFailed(`The graph's input "${input.name}" is ${input.dtype}; pictures are given as floats or uint8.`)
       const result = runGraph(session, { [input.name]: tensor }, [output.name])
-      return rowsOf(output.name, result[output.name]!, 1).values[0]!
+      const { shape: labels, values: rows } = rowsOf(output.name, result[output.name]!, 1)
+      requireLabelScores(output.name, labels)
+      return rows[0]!
     }
     return {
       signature: taskSignature('image-classification'),
@@ -55,22 +56,6 @@ export const imageClassificationTask: TaskDefinition = {
       },
     }
   },
-}
-
-function imageColumn(inputs: NamedTensors): readonly Uint8Array[] {
-  const column = inputs.image
-  if (!column) throw invalidParameter('image', 'this column is required')
-  if (column.dtype !== 'binary') throw invalidParameter('image', `pictures are expected, ${column.dtype} came`)
-  return column.items
-}
-
-async function decodeRow(bytes: Uint8Array, row: number, jpeg: WebAssembly.Module | undefined): Promise<Picture> {
-  try {
-    return await decodePicture(bytes, { jpeg })
-  } catch (error) {
-    if (!isServingError(error)) throw error
-    throw badRequest(`image[${row}]: ${error.message}`, `image[${row}]`)
-  }
 }
 
 function functionFor({ problemType }: ModelConfig, numbers: Float32Array): ScoreFunction {

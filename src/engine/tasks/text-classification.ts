@@ -1,35 +1,37 @@
 /** Labels for texts or pairs of texts, as the Hugging Face pipeline of that name gives them. */
-import { modelFailed } from '#contracts/errors.ts'
 import { scoreFunctions, taskSignature } from '#contracts/task-signatures.ts'
-import { elementCount } from '#contracts/tensor.ts'
+import { measureText } from '../measure-text.ts'
 import { type ModelConfig, readModelConfig } from '../model-config.ts'
 import type { Port } from '../ort/ports.ts'
 import type { OrtSession } from '../ort/session.ts'
 import { booleanParam, choiceParam, integerParam, type Params } from '../params.ts'
-import { labelTensors, type ScoreFunction, scoresOf, topLabels } from '../scores.ts'
+import { labelTensors, requireLabelScores, type ScoreFunction, scoresOf, topLabels } from '../scores.ts'
 import type { TaskDefinition } from '../task-definition.ts'
 import { textRows } from '../text-columns.ts'
 import { loadTextModel } from '../text-model.ts'
+import type { RowOutput } from '../token-run.ts'
 
 export const textClassificationTask: TaskDefinition = {
   task: 'text-classification',
-  async load({ session, reader, options }) {
+  async load({ session, reader, options, heapLimitBytes }) {
     const config = await readModelConfig(reader)
     const output = logitsOf(session)
-    const model = await loadTextModel(session, reader, config, booleanParam(options, 'batchInvariant') ?? false)
+    const batchInvariant = booleanParam(options, 'batchInvariant') ?? false
+    const model = await loadTextModel(session, reader, { config, output, batchInvariant, heapLimitBytes })
     return {
       signature: taskSignature('text-classification'),
-      invoke(request) {
+      measure: () => measureText(model, session),
+      async invoke(request, signal) {
         const count = countOf(request.params)
         const chosen = choiceParam(request.params, 'function_to_apply', scoreFunctions)
         const texts = textRows(request.inputs)
         const startedMs = performance.now()
-        const { outputs, promptTokens } = model.run(texts, output.name)
-        const rows = outputs.map(({ shape, values }) => {
-          requireLabelScores(output, shape)
+        const read = ({ shape, values }: RowOutput) => {
+          requireLabelScores(output.name, shape)
           const apply = chosen ?? functionFor(config, values.length)
           return topLabels(scoresOf(values, apply), config.labels, count)
-        })
+        }
+        const { outputs: rows, promptTokens } = await model.run(texts, read, signal)
         return {
           outputs: labelTensors(rows),
           rows,
@@ -55,12 +57,4 @@ function functionFor({ problemType }: ModelConfig, labels: number): ScoreFunctio
 
 function logitsOf(session: OrtSession): Port {
   return session.outputs.find((port) => port.name === 'logits') ?? session.outputs[0]!
-}
-
-/** A graph that labels each token has one more axis than one that labels the text. */
-function requireLabelScores(output: Port, shape: readonly number[]): void {
-  if (shape.length > 0 && elementCount(shape) === Math.max(...shape)) return
-  throw modelFailed(
-    `The graph's output "${output.name}" has shape [1, ${shape.join(', ')}]; one number per label was expected.`,
-  )
 }

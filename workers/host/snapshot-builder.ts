@@ -1,0 +1,88 @@
+/**
+ * Builds heap snapshots behind the scenes: mounts the endpoint's own bundle in a throw-away isolate that gets no request, has it load
+ * the model and write its heap to the cache, and ends it. One after the other, and never while a caller waits for it.
+ *
+ * What is to be built is in storage, so that an object or a process that ends meanwhile goes on. What failed, or ended with its
+ * process twice, is given up until the next ordinary load asks again.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import type { HostEnv } from './env.ts'
+import { modelCache } from './env.ts'
+import { isolateCode } from './isolate-code.ts'
+import { snapshotKeyOf } from './snapshot-key.ts'
+import { bundleOf } from './spec-header.ts'
+
+/** The request that found no snapshot is answered first. */
+const delayMs = 250
+const mostAttempts = 2
+/** Between the end of the last builder isolate and that of this object, which holds its memory. */
+const restMs = 100
+
+export class SnapshotBuilder extends DurableObject<HostEnv> {
+  readonly #sql = this.ctx.storage.sql
+
+  constructor(ctx: DurableObjectState, env: HostEnv) {
+    super(ctx, env)
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS wanted (key TEXT PRIMARY KEY, spec TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0)',
+    )
+  }
+
+  /** POST with the spec's header: answers at once. */
+  async fetch(request: Request): Promise<Response> {
+    const { env } = await bundleOf(request.headers)
+    const key = await snapshotKeyOf(env.SPEC)
+    this.#sql.exec('INSERT OR IGNORE INTO wanted (key, spec) VALUES (?, ?)', key, request.headers.get('x-glim-spec'))
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + delayMs)
+    return new Response()
+  }
+
+  async alarm(): Promise<void> {
+    for (let wanted = this.#next(); wanted; wanted = this.#next()) {
+      this.#sql.exec('UPDATE wanted SET attempts = attempts + 1 WHERE key = ?', wanted.key)
+      await this.ctx.storage.sync()
+      try {
+        await this.#build(wanted.spec)
+      } catch (error) {
+        console.error(`No snapshot was built: ${error instanceof Error ? error.message : error}`)
+      }
+      this.#sql.exec('DELETE FROM wanted WHERE key = ?', wanted.key)
+    }
+    setTimeout(async () => {
+      await this.ctx.storage.sync()
+      if (!this.#next()) this.ctx.abort('glim: no more snapshots to build')
+    }, restMs)
+  }
+
+  /** What is left from an attempt that ended with its process is tried once more. */
+  #next(): { key: string; spec: string } | undefined {
+    this.#sql.exec('DELETE FROM wanted WHERE attempts >= ?', mostAttempts)
+    const [row] = this.#sql.exec('SELECT key, spec FROM wanted LIMIT 1').toArray()
+    return row ? { key: String(row.key), spec: String(row.spec) } : undefined
+  }
+
+  async #build(spec: string): Promise<void> {
+    const bundle = await bundleOf(new Headers({ 'x-glim-spec': spec }))
+    const { manifest } = bundle.env.SPEC
+    const key = await snapshotKeyOf(bundle.env.SPEC)
+    if ((await modelCache(this.env).snapshotShards(key)).length > 0) return
+    const sink = this.ctx.exports.SnapshotSink!({ props: { key, manifest } })
+    const worker = this.env.LOADER.get(`snapshot:${crypto.randomUUID()}`, () =>
+      isolateCode(bundle, this.ctx, this.env, { SINK: sink }),
+    )
+    const isolate = this.ctx.facets.get(key, async () => ({ class: worker.getDurableObjectClass('Endpoint') }))
+    try {
+      await isolate.saveSnapshot()
+    } finally {
+      // The isolate ends inside this call, so the call always fails.
+      await isolate.douse().catch(() => undefined)
+      this.ctx.facets.abort(key, new Error('the snapshot is built'))
+    }
+  }
+}
+
+/** Asks for a snapshot of what a bundle serves; resolves once that is noted. */
+export async function wantSnapshot(env: HostEnv, specHeader: string): Promise<void> {
+  const builder = env.SNAPSHOT_BUILDER.getByName('builder')
+  await builder.fetch('http://builder/', { method: 'POST', headers: { 'x-glim-spec': specHeader } })
+}
