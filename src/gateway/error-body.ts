@@ -9,13 +9,20 @@ export type Dialect = 'native' | 'openai' | 'anthropic' | 'open-inference'
 export function errorResponse(error: unknown, dialect: Dialect, requestId: string): Response {
   const shown = isServingError(error) ? error : internal(`The request failed inside glim (request ${requestId}).`)
   const headers = new Headers({ 'content-type': 'application/json', 'x-request-id': requestId })
+  // Anthropic's clients look for the id under a name of their own.
+  if (dialect === 'anthropic') headers.set('request-id', requestId)
   if (shown.status === 401) headers.set('www-authenticate', 'Bearer')
   if (shown.retryable || shown.retryAfterSeconds !== undefined)
     headers.set('retry-after', String(shown.retryAfterSeconds ?? 1))
   return new Response(JSON.stringify(errorBody(shown, dialect, requestId)), { status: shown.status, headers })
 }
 
-function errorBody(error: ServingError, dialect: Dialect, requestId: string): unknown {
+/** OpenAI's `error` object, alone in the middle of a stream. */
+export function openaiError({ message, status, code, field }: ServingError) {
+  return { message, type: openaiType(status), code: code.toLowerCase(), param: field ?? null }
+}
+
+export function errorBody(error: ServingError, dialect: Dialect, requestId: string): unknown {
   const { message, code } = error
   switch (dialect) {
     case 'native':
@@ -28,7 +35,7 @@ function errorBody(error: ServingError, dialect: Dialect, requestId: string): un
     case 'openai':
       // Both bodies: OpenAI clients read `error`, clients of the native API read `error_code`.
       return {
-        error: { message, type: openaiType(error.status), code: code.toLowerCase(), param: error.field ?? null },
+        error: openaiError(error),
         error_code: code,
         message,
       }

@@ -1,6 +1,8 @@
 /** The host over a service binding or HTTP: frames for invocations, JSON for the rest, the spec in a header. */
 import type { EndpointSpec } from '#contracts/bundle.ts'
+import type { Capabilities } from '#contracts/capabilities.ts'
 import { internal, ServingError, type ServingErrorFacts } from '#contracts/errors.ts'
+import { readEventLines } from '#contracts/event-lines.ts'
 import { decodeFrame, encodeFrame, frameContentType } from '#contracts/frame.ts'
 import type { Host } from '#contracts/host.ts'
 import type { InvocationReply } from '#contracts/invocation.ts'
@@ -30,7 +32,20 @@ export function hostClient(fetcher: Fetcher): Host {
       const { tensors, rest } = decodeFrame(await (await accepted(response)).bytes())
       return { outputs: tensors, ...(rest as Omit<InvocationReply, 'outputs'>) }
     },
+    async generate(spec, request, signal) {
+      const response = await fetcher.fetch('http://host/generate', {
+        method: 'POST',
+        headers: { 'x-glim-spec': headerOf(spec), 'content-type': 'application/json' },
+        body: JSON.stringify(request),
+        ...(signal ? { signal } : {}),
+      })
+      const { body } = await accepted(response)
+      if (!body) throw internal('The host answered without a stream.')
+      return readEventLines(body)
+    },
     describe: async (spec) => (await asked(spec, '/describe')).json(),
+    measure: async (spec) =>
+      ((await (await asked(spec, '/measure')).json()) as { capabilities: Capabilities }).capabilities,
     douse: async (spec) => void (await asked(spec, '/douse')),
     retire: async (spec) => void (await asked(spec, '/retire')),
     state: async (spec) => (await asked(spec, '/state')).json(),

@@ -2,6 +2,8 @@
 import type { EndpointConfig, ModelVersion, ServedEntity } from '#contracts/registry.ts'
 import type { Field, Param } from '#contracts/signature.ts'
 import type { Task } from '#contracts/task.ts'
+import { generationForms, generationReplies, generationStream } from './openapi-generation.ts'
+import { labelRow, predictionRows } from './openapi-predictions.ts'
 
 export interface OpenapiOptions {
   name: string
@@ -36,7 +38,13 @@ function operation(entity: ServedEntity, version: ModelVersion): unknown {
     form('instances', { type: 'array', items: record }, params),
     form('dataframe_records', { type: 'array', items: record }, params),
     form('dataframe_split', splitSchema(signature.inputs), params),
+    ...(task === 'text-generation' ? generationForms : []),
   ]
+  const predictions = {
+    type: 'object',
+    properties: { predictions: predictionsSchema(version) },
+    required: ['predictions'],
+  }
   return {
     summary: `Query ${entity.entityName} version ${entity.entityVersion} (${task})`,
     requestBody: {
@@ -48,12 +56,9 @@ function operation(entity: ServedEntity, version: ModelVersion): unknown {
         description: 'Predictions.',
         content: {
           'application/json': {
-            schema: {
-              type: 'object',
-              properties: { predictions: predictionsSchema(version) },
-              required: ['predictions'],
-            },
+            schema: task === 'text-generation' ? { oneOf: [predictions, ...generationReplies] } : predictions,
           },
+          ...(task === 'text-generation' ? generationStream : {}),
         },
       },
     },
@@ -98,6 +103,12 @@ function valueSchema(field: Field, task: Task, as: 'row' | 'column'): unknown {
   )
 }
 
+const bytesOf: Readonly<Partial<Record<Task, string>>> = {
+  'image-classification': 'A PNG or JPEG picture.',
+  'object-detection': 'A PNG or JPEG picture.',
+  'voice-activity': 'A WAV file: 16 kHz, 16-bit PCM.',
+}
+
 function elementSchema(field: Field, task: Task): unknown {
   switch (field.dtype) {
     case 'string':
@@ -106,7 +117,7 @@ function elementSchema(field: Field, task: Task): unknown {
       return {
         type: 'string',
         contentEncoding: 'base64',
-        description: task === 'image-classification' ? 'A PNG or JPEG picture.' : 'Bytes.',
+        description: bytesOf[task] ?? 'Bytes.',
       }
     case 'bool':
       return { type: 'boolean' }
@@ -141,12 +152,5 @@ function paramsSchema(params: readonly Param[]): unknown {
 
 function predictionsSchema({ signature, task }: ModelVersion): unknown {
   if (task === 'tensor') return objectOf(signature.outputs, (field) => valueSchema(field, task, 'column'))
-  if (task === 'feature-extraction')
-    return { type: 'array', items: { type: 'array', items: { type: 'number', format: 'float' } } }
-  const label = {
-    type: 'object',
-    properties: { label: { type: 'string' }, score: { type: 'number' } },
-    required: ['label', 'score'],
-  }
-  return { type: 'array', items: { type: 'array', items: label } }
+  return { type: 'array', items: predictionRows[task] ?? labelRow }
 }

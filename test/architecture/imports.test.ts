@@ -35,7 +35,7 @@ describe('imports', () => {
   })
 
   it('leave the environment to workers and the command line', () => {
-    const readers = files.filter((file) => /\bprocess\.|cloudflare:workers|\bnode:/.test(codeOf(file)))
+    const readers = files.filter((file) => /\bprocess\.|cloudflare:workers|['"]node:/.test(codeOf(file)))
     const allowed =
       /^(workers\/|src\/cli\/|src\/client\/|src\/registry\/stores\/node\.ts|model-cache\/stores\/directory\.ts)/
     expect(readers.filter((file) => !allowed.test(file))).toEqual([])

@@ -127,7 +127,7 @@ describe('paths', () => {
     ['an unknown route', 'GET', '/nothing', 'native', 404, 'No route GET /nothing'],
     ['an unknown OpenAI route', 'POST', '/v1/audio/speech', 'openai', 404, 'No route'],
     ['an unknown protocol route', 'GET', '/v2/repository/index', 'open-inference', 404, 'No route'],
-    ['the Anthropic route', 'POST', '/v1/messages', 'anthropic', 501, 'is not built'],
+    ['the Anthropic route', 'POST', '/v1/messages', 'anthropic', 400, 'model: expected the name of a serving endpoint'],
     ['the Anthropic route with another method', 'GET', '/v1/messages', 'anthropic', 405, 'takes POST'],
     ['cut percent encoding', 'GET', '/api/2.0/serving-endpoints/%zz', 'native', 400, 'percent-encoded'],
     ['percent encoding of no UTF-8', 'GET', '/v1/models/%ff%fe', 'openai', 400, 'percent-encoded'],

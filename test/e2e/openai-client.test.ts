@@ -139,12 +139,12 @@ describe('errors', () => {
     expect(error.message).toContain('The token is not valid.')
   })
 
-  it('name a route that is not built', async () => {
+  it('name the task of an endpoint that does not chat', async () => {
     const chat = { model: 'words', messages: [{ role: 'user' as const, content: 'hi' }] }
     for (const base of ['/v1', '/serving-endpoints']) {
       const error = await refusal(openai(base).chat.completions.create(chat))
-      expect([error.status, error.code]).toEqual([501, 'not_implemented'])
-      expect(error.message).toContain(`${base}/chat/completions`)
+      expect([error.status, error.code, error.param]).toEqual([400, 'bad_request', 'model'])
+      expect(error.message).toContain('The endpoint words serves the task feature-extraction')
     }
   })
 })

@@ -1,7 +1,7 @@
 /** Bringing one served entity up: its isolate loads the model and answers the version's input example. */
 import type { Host } from '#contracts/host.ts'
 import type { EndpointConfig, ServedEntity } from '#contracts/registry.ts'
-import { nativeRequest } from '#src/gateway/dialects/native.ts'
+import { answerExample } from '#src/gateway/answer-example.ts'
 import type { PendingDeployment } from '#src/registry/deployments.ts'
 import type { Registry } from '#src/registry/registry.ts'
 import { makeSpec } from './specs.ts'
@@ -25,8 +25,8 @@ export async function bringUp(
     const { heapBytes, weightsBytes } = await host.describe(spec)
     log(`The model is loaded: ${mib(weightsBytes)} MiB of weights in a heap of ${mib(heapBytes)} MiB.`)
     if (model.inputExample !== null) {
-      const { usage } = await host.run(spec, nativeRequest(model.inputExample, model))
-      log(`The input example was answered in ${usage.runMs} ms.`)
+      const runMs = await answerExample(model.inputExample, { host, spec, version: model })
+      log(`The input example was answered in ${Math.round(runMs)} ms.`)
     }
     const replaced = registry.getEndpointById(endpointId).active
     registry.entityReady(endpointId, configVersion, entity.name)

@@ -8,6 +8,8 @@ export interface DispatcherEnv {
   REGISTRY: DurableObjectNamespace<RegistryRpc>
   /** One object: the invocation log. */
   INVOCATION_LOG: DurableObjectNamespace<InvocationLogRpc>
+  /** One object for each principal: the responses it may go on from. */
+  RESPONSE_STORE: DurableObjectNamespace<ResponseStoreRpc>
   /** Lower-case hex SHA-256 of the administrator's token. */
   ADMIN_TOKEN_HASH: string
   /** `loopback` refuses requests whose Host or Origin is another machine's; `any` is for servers bound beyond loopback. */
@@ -24,6 +26,15 @@ export interface RegistryRpc {
   call(method: string, args: readonly unknown[]): Promise<Outcome<unknown>>
   /** The whole registry if it changed since a revision (`snapshot-reply.ts`). */
   newerThan(revision: number): Promise<Response>
+}
+
+/** Bodies are the JSON of a `StoredResponse`. */
+export interface ResponseStoreRpc {
+  get(id: string): Promise<string | null>
+  /** Resolves to whether it is kept. */
+  put(id: string, body: string): Promise<boolean>
+  /** Resolves to whether there was one. */
+  delete(id: string): Promise<boolean>
 }
 
 export interface InvocationLogRpc {

@@ -5,18 +5,16 @@
 import { z } from 'zod'
 import type { EndpointSpec } from '#contracts/bundle.ts'
 import { badRequest, isServingError } from '#contracts/errors.ts'
-import type { InvocationRequest } from '#contracts/invocation.ts'
 import { limits } from '#contracts/limits.ts'
 import { manifestSchema } from '#contracts/manifest.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
-import type { Signature } from '#contracts/signature.ts'
 import type { Task } from '#contracts/task.ts'
 import { taskSignature } from '#contracts/task-signatures.ts'
 import { elementCount } from '#contracts/tensor.ts'
 import { chooseGraph } from '#src/compiler/choose-graph.ts'
 import { exampleBody, exampleTensors } from '#src/compiler/input-example.ts'
 import { planTask } from '#src/compiler/plan-task.ts'
-import { nativeRequest } from '#src/gateway/dialects/native.ts'
+import { answerExample } from '#src/gateway/answer-example.ts'
 import { isRecord } from '#src/gateway/enforce-schema.ts'
 import { tensorToJson } from '#src/gateway/json-tensor.ts'
 import { parseJson } from '#src/gateway/read-body.ts'
@@ -70,7 +68,7 @@ export async function importModel(body: ImportBody, { services, principal, reque
   const readJson = async (path: string) =>
     paths.includes(path) ? jsonArtifact(await host.artifact(manifest, path), path) : undefined
 
-  const register = (facts: Pick<ModelVersion, 'task' | 'signature' | 'inputExample' | 'heapBytes'>) =>
+  const register = (facts: Pick<ModelVersion, 'task' | 'signature' | 'inputExample' | 'heapBytes' | 'capabilities'>) =>
     registry.registerVersion({
       ...facts,
       name: body.name,
@@ -110,36 +108,32 @@ export async function importModel(body: ImportBody, { services, principal, reque
     const task = planTask({ paths, config, ...(graphSignature ? { graph: graphSignature } : {}) }, body.task)
     const spec = specFor(task)
     const { signature } = await described(spec)
-    const inputExample = await answeredExample(given ?? exampleBody(task), signature, {
-      task,
-      run: (request) => host.run(spec, request),
-    })
+    const inputExample = await answeredExample(given ?? exampleBody(task), { host, spec, version: { task, signature } })
     const { heapBytes } = await host.describe(spec)
-    return await register({ task, signature, inputExample, heapBytes })
+    const capabilities = await host.measure(spec)
+    return await register({ task, signature, inputExample, heapBytes, capabilities })
   } finally {
     await Promise.allSettled(used.map((spec) => host.douse(spec)))
   }
 }
 
-interface ExampleOptions {
-  task: Task
-  run(request: InvocationRequest): Promise<unknown>
-}
+type ExampleOptions = Parameters<typeof answerExample>[1]
 
 /** Runs the example, or for a bare graph the first generated input that it takes; resolves to what is kept as the example. */
-async function answeredExample(body: unknown, signature: Signature, { task, run }: ExampleOptions): Promise<unknown> {
+async function answeredExample(body: unknown, options: ExampleOptions): Promise<unknown> {
   if (body !== null && body !== undefined) {
     try {
-      await run(nativeRequest(body, { task, signature } as ModelVersion))
+      await answerExample(body, options)
     } catch (error) {
       throw badRequest(`The model did not answer its input example: ${messageOf(error)}`, 'input_example')
     }
     return JSON.stringify(body).length > mostExampleCharacters ? null : body
   }
   let refusal: unknown
-  for (const inputs of exampleTensors(signature)) {
+  const { host, spec, version } = options
+  for (const inputs of exampleTensors(version.signature)) {
     try {
-      await run({ inputs, params: {} })
+      await host.run(spec, { inputs, params: {} })
       const elements = Object.values(inputs).reduce((total, tensor) => total + elementCount(tensor.shape), 0)
       if (elements > mostExampleElements) return null
       return {

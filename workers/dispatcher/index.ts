@@ -10,6 +10,7 @@ import { servicesOf } from './services.ts'
 
 export { InvocationLogObject } from './invocation-log-object.ts'
 export { RegistryObject } from './registry-object.ts'
+export { ResponseStoreObject } from './response-store-object.ts'
 
 export default {
   async fetch(request: Request, env: DispatcherEnv, ctx: ExecutionContext): Promise<Response> {
@@ -45,7 +46,7 @@ async function answer(
   const view = await services.views.current()
   const call: PublicCall = { request, path, requestId, params: decoded(params, path), services, view, ctx }
   if (route.access === 'public') return route.handle(call)
-  const hash = await hashToken(bearerToken(request.headers))
+  const hash = hashToken(bearerToken(request.headers))
   return route.handle(Object.assign(call, { principal: principalOf(hash, view.tokens, Date.now()) }))
 }
 

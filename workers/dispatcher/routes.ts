@@ -1,6 +1,7 @@
 /** Every route there is: method, path, who may come in, and the shape of its errors. Tests walk this table. */
 import type { Route } from './call.ts'
 import * as endpoints from './routes/endpoints.ts'
+import * as generation from './routes/generation.ts'
 import * as query from './routes/invocations.ts'
 import * as models from './routes/models.ts'
 import * as observe from './routes/observe.ts'
@@ -16,6 +17,14 @@ export const routes: readonly Route[] = [
   // Queries first: they are the hot path.
   { method: 'POST', path: '/serving-endpoints/:name/invocations', access: 'token', dialect: 'native', handle: query.invoke },
   { method: 'POST', path: '/v1/embeddings', access: 'token', dialect: 'openai', handle: query.embeddings },
+  { method: 'POST', path: '/v1/chat/completions', access: 'token', dialect: 'openai', handle: generation.chatCompletions },
+  { method: 'POST', path: '/v1/completions', access: 'token', dialect: 'openai', handle: generation.completions },
+  { method: 'POST', path: '/v1/responses', access: 'token', dialect: 'openai', handle: generation.responses },
+  { method: 'POST', path: '/serving-endpoints/chat/completions', access: 'token', dialect: 'openai', handle: generation.chatCompletions },
+  { method: 'POST', path: '/serving-endpoints/completions', access: 'token', dialect: 'openai', handle: generation.completions },
+  { method: 'POST', path: '/serving-endpoints/responses', access: 'token', dialect: 'openai', handle: generation.responses },
+  { method: 'POST', path: '/v1/messages', access: 'token', dialect: 'anthropic', handle: generation.messages },
+  { method: 'POST', path: '/v1/messages/count_tokens', access: 'token', dialect: 'anthropic', handle: generation.countTokens },
   { method: 'POST', path: '/v2/models/:name/infer', access: 'token', dialect: 'open-inference', handle: query.openInferenceInfer },
   { method: 'POST', path: '/serving-endpoints/embeddings', access: 'token', dialect: 'openai', handle: query.embeddings },
   { method: 'POST', path: '/serving-endpoints/:name/served-models/:entity/invocations', access: 'token', dialect: 'native', handle: query.invoke },
@@ -70,13 +79,10 @@ export const routes: readonly Route[] = [
 
   { method: 'GET', path: '/v1/models', access: 'token', dialect: 'openai', handle: query.listOpenaiModels },
   { method: 'GET', path: '/v1/models/:name', access: 'token', dialect: 'openai', handle: query.getOpenaiModel },
-  { method: 'POST', path: '/v1/chat/completions', access: 'token', dialect: 'openai', handle: query.unbuilt },
-  { method: 'POST', path: '/v1/completions', access: 'token', dialect: 'openai', handle: query.unbuilt },
-  { method: 'POST', path: '/v1/responses', access: 'token', dialect: 'openai', handle: query.unbuilt },
-  { method: 'POST', path: '/serving-endpoints/chat/completions', access: 'token', dialect: 'openai', handle: query.unbuilt },
-  { method: 'POST', path: '/serving-endpoints/completions', access: 'token', dialect: 'openai', handle: query.unbuilt },
-  { method: 'POST', path: '/serving-endpoints/responses', access: 'token', dialect: 'openai', handle: query.unbuilt },
-  { method: 'POST', path: '/v1/messages', access: 'token', dialect: 'anthropic', handle: query.unbuilt },
+  { method: 'GET', path: '/v1/responses/:id', access: 'token', dialect: 'openai', handle: generation.getResponse },
+  { method: 'DELETE', path: '/v1/responses/:id', access: 'token', dialect: 'openai', handle: generation.deleteResponse },
+  { method: 'GET', path: '/serving-endpoints/responses/:id', access: 'token', dialect: 'openai', handle: generation.getResponse },
+  { method: 'DELETE', path: '/serving-endpoints/responses/:id', access: 'token', dialect: 'openai', handle: generation.deleteResponse },
 
   { method: 'GET', path: '/v2', access: 'token', dialect: 'open-inference', handle: query.openInferenceServer },
   { method: 'GET', path: '/v2/health/live', access: 'token', dialect: 'open-inference', handle: query.openInferenceLive },

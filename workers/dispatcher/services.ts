@@ -1,10 +1,12 @@
 /** The dispatcher's reach, made once per isolate from its bindings; everything below floor 3 receives these plain interfaces. */
 import type { Host } from '#contracts/host.ts'
 import { resultOf } from '#contracts/outcome.ts'
+import type { Principal } from '#contracts/registry.ts'
 import type { UsageSink } from '#contracts/usage.ts'
 import { adminToken } from '#src/gateway/authenticate.ts'
 import { hostClient } from '#src/gateway/host-client.ts'
 import { type RegistryViewSource, registryViewSource } from '#src/gateway/registry-view.ts'
+import type { ResponseStore, StoredResponse } from '#src/gateway/response-store.ts'
 import type { Registry } from '#src/registry/registry.ts'
 import { bufferedSink } from '#src/usage/buffered-sink.ts'
 import type { DispatcherEnv } from './env.ts'
@@ -16,6 +18,8 @@ export interface Services {
   registry: RemoteRegistry
   views: RegistryViewSource
   sink: UsageSink
+  /** The stored responses of one principal. */
+  responsesOf(principal: Principal): ResponseStore
 }
 
 /** The registry's methods as calls to another isolate. */
@@ -42,7 +46,26 @@ function makeServices(env: DispatcherEnv): Services {
   const sink = bufferedSink({
     write: (rows) => env.INVOCATION_LOG.getByName('log').append(rows[0]!.startedMs, JSON.stringify(rows)),
   })
-  return { env, host: hostClient(env.HOST), registry: remoteRegistry(env, views), views, sink }
+  return {
+    env,
+    host: hostClient(env.HOST),
+    registry: remoteRegistry(env, views),
+    views,
+    sink,
+    responsesOf: (principal) => remoteResponses(env, principal),
+  }
+}
+
+function remoteResponses(env: DispatcherEnv, { kind, name }: Principal): ResponseStore {
+  const object = env.RESPONSE_STORE.getByName(`${kind}:${name}`)
+  return {
+    async get(id) {
+      const body = await object.get(id)
+      return body === null ? null : (JSON.parse(body) as StoredResponse)
+    },
+    put: (id, stored) => object.put(id, JSON.stringify(stored)),
+    delete: (id) => object.delete(id),
+  }
 }
 
 const readers = /^(get|list|resolve|build|pending|revision|starters|snapshot)/

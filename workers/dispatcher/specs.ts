@@ -24,7 +24,8 @@ export function makeSpec(
     manifest: version.manifest,
     task: version.task,
     graph: version.graph,
-    options: { ...version.options },
+    // Rows share runs where the import found that this changes nothing; the model's own options have the last word.
+    options: { ...(version.capabilities?.batchInvariant ? { batchInvariant: true } : {}), ...version.options },
     owner: `${endpointId}/${entity.name}`,
     idleMs: entity.scaleToZero ? idleMs : null,
   }

@@ -24,15 +24,14 @@ const llmKeys = ['messages', 'prompt', 'input'] as const
 
 /** Whether the body is to be read as an OpenAI embeddings request, whose reply is not wrapped in `predictions`. */
 export function isEmbeddingsBody(body: unknown, version: ModelVersion): boolean {
-  return (
-    isRecord(body) &&
-    version.task === 'feature-extraction' &&
-    'input' in body &&
-    !tabularKeys.some((key) => key in body)
-  )
+  return isRecord(body) && version.task === 'feature-extraction' && 'input' in body && !hasTabularKey(body)
 }
 
-export function nativeRequest(body: unknown, version: ModelVersion): InvocationRequest {
+export function hasTabularKey(body: Readonly<Record<string, unknown>>): boolean {
+  return tabularKeys.some((key) => key in body)
+}
+
+export function nativeRequest(body: unknown, version: Pick<ModelVersion, 'task' | 'signature'>): InvocationRequest {
   const { signature } = version
   const keys = isRecord(body) ? tabularKeys.filter((key) => Object.hasOwn(body, key)) : []
   const foreign = isRecord(body) ? llmKeys.find((key) => Object.hasOwn(body, key)) : undefined

@@ -1,6 +1,6 @@
 /** The native API's endpoints: create, read, update, delete, tags, logs, the OpenAPI document. */
 import { doesNotExist, exhausted } from '#contracts/errors.ts'
-import type { StoredBytes } from '#contracts/host.ts'
+import type { ReplicaState, StoredBytes } from '#contracts/host.ts'
 import { limits } from '#contracts/limits.ts'
 import { parseBody } from '#contracts/parse.ts'
 import type { Endpoint, ServedEntity } from '#contracts/registry.ts'
@@ -115,30 +115,42 @@ function specsOf(call: Call, endpoint: Endpoint) {
   })
 }
 
-/** What only the host knows: that an entity is scaled to zero, or how far the download of its weights is. */
-async function liveMessages(call: Call, endpoint: Endpoint) {
+/** What only the host knows: that an entity is scaled to zero, what memory it takes, or how far the download of its weights is. */
+async function liveFacts(call: Call, endpoint: Endpoint) {
   const { host } = call.services
   const messages = new Map<ServedEntity, string>()
+  const asides = new Map<ServedEntity, string>()
   await Promise.all(
     specsOf(call, endpoint).map(async ({ entity, spec }) => {
-      const { state } = await host.state(spec)
+      const { state, memory } = await host.state(spec)
       // A download can only be under way while somebody waits for the model.
       const fetching = state === 'loading' ? (await host.stored(spec.manifest)).fetching : []
       const isServing = endpoint.active?.servedEntities.includes(entity) ?? false
       if (fetching.length > 0) messages.set(entity, fetching.map(fetchingText).join('; '))
       else if (state === 'cold' && isServing) messages.set(entity, 'Scaled to zero')
+      else if (memory && isServing) asides.set(entity, memoryText(memory))
     }),
   )
-  return (_endpoint: Endpoint, entity: ServedEntity) => messages.get(entity)
+  return {
+    liveMessage: (_endpoint: Endpoint, entity: ServedEntity) => messages.get(entity),
+    liveAside: (_endpoint: Endpoint, entity: ServedEntity) => asides.get(entity),
+  }
+}
+
+function memoryText({ heapBytes, weightsBytes }: NonNullable<ReplicaState['memory']>): string {
+  return `warm, ${mib(heapBytes)} MiB of engine memory with ${mib(weightsBytes)} MiB of weights`
+}
+
+function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1)
 }
 
 function fetchingText({ artifact, bytesDone, bytes, bytesPerSecond }: StoredBytes['fetching'][number]): string {
-  const mib = (count: number) => (count / 2 ** 20).toFixed(1)
   return `Fetching ${artifact}: ${mib(bytesDone)} of ${mib(bytes)} MiB (${mib(bytesPerSecond)} MiB/s)`
 }
 
 async function shownEndpoint(call: Call, endpoint: Endpoint): Promise<Response> {
-  return json(endpointDetail(endpoint, { ...factsOf(call, endpoint), liveMessage: await liveMessages(call, endpoint) }))
+  return json(endpointDetail(endpoint, { ...factsOf(call, endpoint), ...(await liveFacts(call, endpoint)) }))
 }
 
 async function detailOf(call: Call, endpoint: Endpoint): Promise<Response> {

@@ -4,6 +4,7 @@ import type { InvocationRequest } from '#contracts/invocation.ts'
 import { limits } from '#contracts/limits.ts'
 import type { Endpoint, ModelVersion, ServedEntity } from '#contracts/registry.ts'
 import { csvRequest, isEmbeddingsBody, nativeReply, nativeRequest } from '#src/gateway/dialects/native.ts'
+import { isGenerationBody } from '#src/gateway/dialects/native-generation.ts'
 import {
   openInferenceMetadata,
   openInferenceReply,
@@ -13,35 +14,75 @@ import { embeddingsReply, embeddingsRequest } from '#src/gateway/dialects/openai
 import { isRecord } from '#src/gateway/enforce-schema.ts'
 import { describe } from '#src/gateway/json-tensor.ts'
 import { bodyFormat, decodeText, parseJson, readBytes } from '#src/gateway/read-body.ts'
-import { type Invocation, requireReady, type Served, serve } from '#src/gateway/serve.ts'
+import { type Invocation, type Served, serve } from '#src/gateway/serve.ts'
+import { requireReady } from '#src/gateway/settle.ts'
 import { splitTraffic } from '#src/policies/split.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { jsonBody } from '../bodies.ts'
 import { type Call, json } from '../call.ts'
 import { endpointFor } from '../endpoint-access.ts'
-import { specOf } from '../specs.ts'
+import { serveOptions } from '../serve-options.ts'
 import { entityOf, versionOf } from './endpoints.ts'
+import { generatesText, invokeGeneration } from './generation.ts'
 
 /** POST /serving-endpoints/{name}/invocations and …/served-models/{entity}/invocations */
 export async function invoke(call: Call): Promise<Response> {
   const endpoint = endpointFor(call, call.params.name!, 'CAN_QUERY')
+  const only = entityAsked(call, endpoint)
+  return generatesText(call, endpoint)
+    ? invokeByBody(call, endpoint, only ?? splitTraffic(endpoint.active!, Math.random()))
+    : invokeRows(call, endpoint, readNativeBody, only)
+}
+
+/** An entity that generates text reads a body with an LLM key as a whole, any other as rows. */
+async function invokeByBody(call: Call, endpoint: Endpoint, entity: ServedEntity): Promise<Response> {
+  // Read once; a body that cannot be read fails below, where it becomes a row of the log.
+  const reading = readNativeBody(call)
+  const body = await reading.catch(() => undefined)
+  const isWhole = versionOf(call, entity)?.task === 'text-generation' && isGenerationBody(body)
+  return isWhole ? invokeGeneration(call, endpoint, entity, body) : invokeRows(call, endpoint, () => reading, entity)
+}
+
+async function invokeRows(
+  call: Call,
+  endpoint: Endpoint,
+  read: (call: Call) => Promise<unknown>,
+  only: ServedEntity | undefined,
+): Promise<Response> {
   let encoding: 'float' | 'base64' | undefined
-  const served = await answer(call, endpoint, async (version, invocation) => {
-    const format = bodyFormat(call.request.headers.get('content-type'), ['json', 'csv'])
-    const bytes = await readBytes(call.request, limits.requestBytes)
-    if (format === 'csv') return csvRequest(decodeText(bytes), version)
-    const body = parseJson(bytes)
-    if (isRecord(body) && typeof body.client_request_id === 'string')
-      invocation.clientRequestId = body.client_request_id
-    if (!isEmbeddingsBody(body, version)) return nativeRequest(body, version)
-    const embeddings = embeddingsRequest(body, version)
-    encoding = embeddings.encoding
-    return embeddings.request
-  })
+  const served = await answer(
+    call,
+    endpoint,
+    async (version, invocation) => {
+      const body = await read(call)
+      if (body instanceof CsvText) return csvRequest(body.text, version)
+      if (isRecord(body) && typeof body.client_request_id === 'string')
+        invocation.clientRequestId = body.client_request_id
+      if (!isEmbeddingsBody(body, version)) return nativeRequest(body, version)
+      const embeddings = embeddingsRequest(body, version)
+      encoding = embeddings.encoding
+      return embeddings.request
+    },
+    only,
+  )
   const reply = encoding
     ? embeddingsReply(served.reply, endpoint.name, encoding)
     : nativeReply(served.reply, served.version)
   return json(reply, { 'served-model-name': served.entity.name })
+}
+
+/** A native body that is a table, not JSON. */
+class CsvText {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+async function readNativeBody({ request }: Call): Promise<unknown> {
+  const format = bodyFormat(request.headers.get('content-type'), ['json', 'csv'])
+  const bytes = await readBytes(request, limits.requestBytes)
+  return format === 'csv' ? new CsvText(decodeText(bytes)) : parseJson(bytes)
 }
 
 /** POST /v1/embeddings and /serving-endpoints/embeddings: `model` names the endpoint. */
@@ -121,9 +162,9 @@ function answer(
   call: Call,
   endpoint: Endpoint,
   translate: (version: ModelVersion, invocation: Invocation) => Promise<InvocationRequest>,
-  only = call.params.entity === undefined ? undefined : entityOf(endpoint, call.params.entity),
+  only?: ServedEntity,
 ): Promise<Served> {
-  const { services, requestId, principal, request } = call
+  const { requestId, principal, request } = call
   const invocation: Invocation = {
     requestId,
     clientRequestId: null,
@@ -132,14 +173,11 @@ function answer(
     isAborted: () => request.signal.aborted,
     translate: (version) => translate(version, invocation),
   }
-  return serve(invocation, {
-    host: services.host,
-    record: (row) => services.sink.record(row, (promise) => call.ctx.waitUntil(promise)),
-    now: () => Date.now(),
-    choose: () => only ?? splitTraffic(endpoint.active!, Math.random()),
-    versionOf: (entity) => versionOf(call, entity),
-    specOf: (owner, entity, version) => specOf(owner, entity, version, services.env.IDLE_MS),
-  })
+  return serve(invocation, serveOptions(call, only))
+}
+
+function entityAsked(call: Call, endpoint: Endpoint): ServedEntity | undefined {
+  return call.params.entity === undefined ? undefined : entityOf(endpoint, call.params.entity)
 }
 
 function queryable({ view, principal }: Call): Endpoint[] {

@@ -1,5 +1,6 @@
 /** Models: upload of their bytes, import, versions, aliases (`docs/wire-protocol.md`, "Models"). */
 import { z } from 'zod'
+import type { Capabilities } from '#contracts/capabilities.ts'
 import { doesNotExist, isServingError, permissionDenied } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 import { digestSchema } from '#contracts/manifest.ts'
@@ -124,6 +125,7 @@ function versionView(version: ModelVersion) {
     manifest: version.manifest,
     size_bytes: version.sizeBytes,
     heap_bytes: version.heapBytes,
+    capabilities: version.capabilities ? capabilitiesView(version.capabilities) : null,
     signature: version.signature,
     input_example: version.inputExample,
     options: version.options,
@@ -131,5 +133,15 @@ function versionView(version: ModelVersion) {
     comment: version.comment,
     creator: version.creator,
     creation_timestamp: version.createdMs,
+  }
+}
+
+function capabilitiesView({ maxTokens, maxBatch, batchInvariant, devices, memoryBytes }: Capabilities) {
+  return {
+    max_tokens: maxTokens,
+    max_batch: maxBatch,
+    batch_invariant: batchInvariant,
+    devices,
+    memory_bytes: memoryBytes,
   }
 }

@@ -29,7 +29,7 @@ export async function createToken(call: Call): Promise<Response> {
     .replaceAll('/', '_')
     .replaceAll('=', '')}`
   const record = await call.services.registry.createToken({
-    hash: await hashToken(token),
+    hash: hashToken(token),
     principal,
     comment: body.comment ?? '',
     expiresMs: body.lifetime_seconds ? Date.now() + body.lifetime_seconds * 1_000 : null,

@@ -1,0 +1,175 @@
+/**
+ * A text generation from an authorised request to the last byte of its reply: choose the entity, translate the body, start the
+ * model, answer in one piece or as a stream, record. What is refused before the first event is an ordinary HTTP error; a failure
+ * after it is told inside the stream. Whatever happens, exactly one row is recorded, once the reply has ended.
+ */
+import { badRequest, ServingError } from '#contracts/errors.ts'
+import type { GenerationEvent } from '#contracts/generation.ts'
+import type { ModelVersion } from '#contracts/registry.ts'
+import { inCallersWords } from './dialects/field-names.ts'
+import type { GenerationContext, GenerationPlan } from './dialects/generation-plan.ts'
+import { mergeGenerations } from './merge-generations.ts'
+import { metered, shownFailure } from './meter-events.ts'
+import {
+  beginOutcome,
+  callerGone,
+  chooseTarget,
+  failureOf,
+  type Inquiry,
+  type Outcome,
+  rowOf,
+  type ServeOptions,
+  type Target,
+} from './settle.ts'
+import { eventStreamHeaders, textStream } from './sse.ts'
+
+export interface GenerationInvocation extends Inquiry {
+  /** Aborts when the caller goes away. */
+  signal: AbortSignal
+  /** Reads the caller's body in its dialect; sets `clientRequestId` where the body has one. */
+  translate(context: GenerationContext): GenerationPlan | Promise<GenerationPlan>
+}
+
+export interface GenerationOptions extends ServeOptions {
+  /** Keeps the isolate at work until the row is recorded, also when the caller has gone. */
+  keepAlive(promise: Promise<unknown>): void
+}
+
+/** Resolves once the reply, or the first event of its stream, is there. @throws {ServingError} */
+export async function serveGeneration(invocation: GenerationInvocation, options: GenerationOptions): Promise<Response> {
+  const { endpoint } = invocation
+  const outcome = beginOutcome(options.now())
+  const { promise: settled, resolve } = Promise.withResolvers<void>()
+  const settle = once(() => {
+    options.record(rowOf(invocation, outcome, options.now()))
+    resolve()
+  })
+  // Without this the runtime drops the request with its caller, and then neither ends the work nor records it.
+  options.keepAlive(settled)
+  const gone = new AbortController()
+  const signal = AbortSignal.any([invocation.signal, gone.signal])
+  try {
+    const target = chooseTarget(endpoint, options, outcome)
+    requireTextGeneration(target.version, endpoint.name)
+    const plan = await invocation.translate(contextOf(invocation, target.version, outcome))
+    const spec = options.specOf(endpoint, target.entity, target.version)
+    const started = plan.requests.map((request, index) =>
+      options.host.generate(spec, request, signal).catch((error: unknown) => {
+        throw inCallersWords(error, (field) => plan.fieldOf?.(field, index) ?? field)
+      }),
+    )
+    const streams = await allStarted(started, gone)
+    const all = streams.length === 1 ? streams[0]! : mergeGenerations(streams, plan.requests[0]!.choices)
+    const events = metered(all, { outcome, requestId: invocation.requestId, isAborted: () => signal.aborted })
+    if (!plan.isStreamed) {
+      const reply = await plan.reply(events)
+      settle()
+      return new Response(JSON.stringify(reply), { headers: { 'content-type': 'application/json', ...named(target) } })
+    }
+    const first = await events.next()
+    // Nothing has been said yet, so this can still be told by the status.
+    if (!first.done && first.value.type === 'failed') throw new ServingError(first.value.error)
+    return streamed(plan, first, events, { target, outcome, settle, gone, invocation })
+  } catch (error) {
+    gone.abort()
+    const failure = failureOf(error, invocation.signal.aborted, outcome)
+    settle()
+    throw failure
+  }
+}
+
+interface Streaming {
+  target: Target
+  outcome: Outcome
+  settle(): void
+  gone: AbortController
+  invocation: GenerationInvocation
+}
+
+function streamed(
+  plan: GenerationPlan,
+  first: IteratorResult<GenerationEvent>,
+  rest: AsyncGenerator<GenerationEvent>,
+  streaming: Streaming,
+): Response {
+  const { target, outcome, settle, gone, invocation } = streaming
+  const cancel = () => {
+    outcome.status = callerGone().status
+    settle()
+    gone.abort()
+  }
+  invocation.signal.addEventListener('abort', cancel, { once: true })
+
+  async function* texts(): AsyncGenerator<string> {
+    try {
+      if (!first.done) yield await said(plan, first.value, invocation.requestId, outcome)
+      for await (const event of rest) {
+        const text = await said(plan, event, invocation.requestId, outcome)
+        // Many readers go away at the last event instead of waiting for the end, and that is no abort.
+        if (event.type === 'usage-final' || event.type === 'failed') settle()
+        yield text
+      }
+    } finally {
+      invocation.signal.removeEventListener('abort', cancel)
+      // Whatever the events have left running ends here, also where a text could not be written.
+      gone.abort()
+      settle()
+    }
+  }
+  return new Response(textStream(texts(), cancel), { headers: { ...eventStreamHeaders, ...named(target) } })
+}
+
+/** A dialect that cannot say an event (its store failed) says that it failed. */
+async function said(plan: GenerationPlan, event: GenerationEvent, requestId: string, outcome: Outcome) {
+  try {
+    return await plan.write(event)
+  } catch (error) {
+    const failure = shownFailure(error, requestId)
+    outcome.status = failure.status
+    return plan.write({ type: 'failed', error: failure.toJSON() })
+  }
+}
+
+/** All of them, or the first refusal, upon which the others are ended. */
+async function allStarted(
+  started: readonly Promise<AsyncIterable<GenerationEvent>>[],
+  gone: AbortController,
+): Promise<AsyncIterable<GenerationEvent>[]> {
+  for (const one of started) one.catch(() => gone.abort())
+  return Promise.all(started)
+}
+
+function requireTextGeneration({ task }: ModelVersion, name: string): void {
+  if (task === 'text-generation') return
+  throw badRequest(
+    `The endpoint ${name} serves the task ${task}; this route needs one that serves text-generation.`,
+    'model',
+  )
+}
+
+function contextOf(
+  { requestId, endpoint, principal }: Inquiry,
+  version: ModelVersion,
+  { startedMs }: Outcome,
+): GenerationContext {
+  return {
+    requestId,
+    model: endpoint.name,
+    tenant: principal.name,
+    fingerprint: `fp_${version.manifest.slice('sha256:'.length, 'sha256:'.length + 10)}`,
+    createdMs: startedMs,
+  }
+}
+
+function named({ entity }: Target): Record<string, string> {
+  return { 'served-model-name': entity.name }
+}
+
+function once(work: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    work()
+  }
+}

@@ -1,0 +1,51 @@
+/** What many requests to one isolate do to each other: one that stops the engine fails alone, and more than can wait are told when to come again. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { countingLoop } from '../support/hostile-models.ts'
+import { createEndpoint, importFiles } from '../support/import-folder.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
+import { serviceLog } from '../support/snapshots.ts'
+
+const name = 'loop'
+const endless = 2 ** 62
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startTestServer({ runMs: 500 })
+  expect((await importFiles(server, [{ path: 'model.onnx', bytes: countingLoop() }], name)).status).toBe(200)
+  await createEndpoint(server, name, name)
+})
+afterAll(() => server?.stop())
+
+function count(steps: number) {
+  const inputs = [{ name: 'trip', datatype: 'INT64', shape: [], data: [BigInt(steps).toString()] }]
+  return server.send('POST', `/v2/models/${name}/infer`, { inputs })
+}
+
+describe('a request that stops the engine', () => {
+  it('fails alone: those that wait beside it are answered by the next isolate', async () => {
+    const trips = [3, endless, ...Array.from({ length: 20 }, (_, index) => index)]
+    const replies = await Promise.all(trips.map(count))
+    const [first, hostile, ...others] = replies
+    expect(first!.json.outputs[0].data, first!.text).toEqual([4])
+    expect(hostile!.status).toBe(400)
+    expect(hostile!.json.error).toContain('it took longer than 0.5 s')
+    expect(others.map(({ json, text }) => json.outputs?.[0].data ?? text)).toEqual(
+      Array.from({ length: 20 }, (_, index) => [index + 1]),
+    )
+  })
+
+  it('leaves a line in the service log', async () => {
+    const log = await serviceLog({ server, name })
+    expect(log).toContain('doused: replaced: The inference engine stopped during a run: it took longer than 0.5 s')
+  })
+})
+
+describe('a full queue', () => {
+  it('refuses more with the time after which those that wait are answered', async () => {
+    const replies = await Promise.all(Array.from({ length: 600 }, () => count(5_000)))
+    const refused = replies.filter(({ status }) => status === 429)
+    expect(refused.length).toBeGreaterThan(0)
+    expect(replies.filter(({ status }) => status === 200).length).toBe(replies.length - refused.length)
+    for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeLessThan(30)
+  })
+})

@@ -1,0 +1,174 @@
+/** What holds for every dialect: one row whatever happens, back-pressure, aborts, and failures before and after the first byte. */
+import { describe, expect, it } from 'vitest'
+import { exhausted } from '#contracts/errors.ts'
+import type { GenerationEvent } from '#contracts/generation.ts'
+import { done, end, read, saying, scriptedGateway, text } from '../support/scripted-generation.ts'
+
+const chat = { model: 'tale', messages: [{ role: 'user', content: 'hi' }] }
+const streamed = { ...chat, stream: true }
+
+function post(body: unknown, signal?: AbortSignal): RequestInit {
+  return { method: 'POST', body: JSON.stringify(body), ...(signal ? { signal } : {}) }
+}
+
+/** Words without end; says when it was ended. */
+function endless() {
+  const state = { given: 0, isEnded: false }
+  async function* events(signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+    try {
+      yield read
+      for (;;) {
+        signal.throwIfAborted()
+        state.given += 1
+        yield text(`word ${state.given} `)
+      }
+    } finally {
+      state.isEnded = true
+    }
+  }
+  return { state, events }
+}
+
+/** One word, then nothing until the signal. */
+async function* stuck(signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+  yield read
+  yield text('word')
+  await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+}
+
+describe('a reply', () => {
+  it.each([false, true])('has one row with its tokens and times (streamed: %s)', async (stream) => {
+    const gateway = scriptedGateway(() => saying('a', 'b'))
+    await gateway.send('/v1/chat/completions', { ...chat, stream })
+    await gateway.settled()
+    expect(gateway.rows).toEqual([
+      {
+        requestId: '00000000-0000-4000-8000-000000000001',
+        clientRequestId: null,
+        endpointId: 'e',
+        endpoint: 'tale',
+        entity: 'tale-1',
+        model: 'tale/1',
+        requester: 'ann',
+        startedMs: 1_700_000_000_000,
+        durationMs: 0,
+        status: 200,
+        promptTokens: 7,
+        completionTokens: 3,
+        runMs: 27,
+        loadMs: 2,
+      },
+    ])
+  })
+
+  it('of an entity of another task is refused with the task that it serves', async () => {
+    const gateway = scriptedGateway(() => saying('never'), 'feature-extraction')
+    const reply = await gateway.send('/v1/chat/completions', chat)
+    expect([reply.status, JSON.parse(reply.text).error]).toMatchObject([
+      400,
+      {
+        param: 'model',
+        message:
+          'The endpoint tale serves the task feature-extraction; this route needs one that serves text-generation.',
+      },
+    ])
+    expect(gateway.rows.map(({ status }) => status)).toEqual([400])
+  })
+
+  it.each([false, true])('that the host refuses is an HTTP error with Retry-After (streamed: %s)', async (stream) => {
+    const gateway = scriptedGateway(() => {
+      throw exhausted('The queue is full.', 3)
+    })
+    const reply = await gateway.send('/v1/chat/completions', { ...chat, stream })
+    expect([reply.status, reply.headers.get('retry-after'), JSON.parse(reply.text).error.type]).toEqual([
+      429,
+      '3',
+      'rate_limit_error',
+    ])
+    expect(gateway.rows.map(({ status }) => status)).toEqual([429])
+  })
+
+  it.each([false, true])('that fails at once is an HTTP error too (streamed: %s)', async (stream) => {
+    const gateway = scriptedGateway(() => [
+      {
+        type: 'failed',
+        error: { code: 'INVALID_PARAMETER_VALUE', status: 400, message: 'Too long.', field: 'messages' },
+      },
+    ])
+    const reply = await gateway.send('/v1/chat/completions', { ...chat, stream })
+    expect([reply.status, JSON.parse(reply.text).error.param]).toEqual([400, 'messages'])
+    expect(gateway.rows.map(({ status }) => status)).toEqual([400])
+  })
+
+  it.each<[string, () => Iterable<GenerationEvent> | AsyncIterable<GenerationEvent>]>([
+    ['just stops', () => [read, text('a'), end()]],
+    [
+      'throws',
+      async function* () {
+        yield read
+        yield text('a')
+        throw new TypeError('secret')
+      },
+    ],
+  ])('whose events %s is a failure that says nothing of the inside', async (_what, events) => {
+    for (const stream of [false, true]) {
+      const gateway = scriptedGateway(events)
+      const reply = await gateway.send('/v1/chat/completions', { ...chat, stream })
+      expect(reply.text).toMatch(/internal_error/)
+      expect(reply.text).not.toMatch(/secret|DONE/)
+      expect(reply.status).toBe(stream ? 200 : 500)
+      expect(gateway.rows.map(({ status, completionTokens }) => [status, completionTokens])).toEqual([[500, 1]])
+    }
+  })
+})
+
+describe('a reader', () => {
+  it('that stops reading stops the model', async () => {
+    const source = endless()
+    const gateway = scriptedGateway((_request, signal) => source.events(signal))
+    const reply = await gateway.fetch('http://glim/v1/chat/completions', post(streamed))
+    const reader = reply.body!.getReader()
+    for (let chunks = 0; chunks < 4; chunks++) await reader.read()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(source.state.given).toBeLessThanOrEqual(5)
+    await reader.cancel()
+    await gateway.settled()
+    expect(source.state.isEnded).toBe(true)
+    expect(gateway.rows).toMatchObject([{ status: 499, promptTokens: 7, completionTokens: source.state.given }])
+  })
+
+  it.each([false, true])('that goes away while the model is at work ends the work (streamed: %s)', async (stream) => {
+    let ended: (() => void) | undefined
+    const isEnded = new Promise<void>((resolve) => {
+      ended = resolve
+    })
+    const gateway = scriptedGateway((_request, signal) => {
+      signal.addEventListener('abort', () => ended!())
+      return stuck(signal)
+    })
+    const controller = new AbortController()
+    const reply = gateway.fetch('http://glim/v1/chat/completions', post({ ...chat, stream }, controller.signal))
+    if (stream) {
+      const reader = (await reply).body!.getReader()
+      await reader.read()
+      controller.abort()
+    } else {
+      await new Promise((resolve) => setImmediate(resolve))
+      controller.abort()
+      expect((await reply).status).toBe(499)
+    }
+    await isEnded
+    await gateway.settled()
+    expect(gateway.rows.map(({ status }) => status)).toEqual([499])
+  })
+
+  it('that goes away after the last event has a complete row', async () => {
+    const gateway = scriptedGateway(() => [read, text('a'), end(), done])
+    const reply = await gateway.fetch('http://glim/v1/chat/completions', post(streamed))
+    const reader = reply.body!.getReader()
+    for (let last = ''; !last.includes('[DONE]'); ) last = new TextDecoder().decode((await reader.read()).value)
+    await reader.cancel()
+    await gateway.settled()
+    expect(gateway.rows.map(({ status, completionTokens }) => [status, completionTokens])).toEqual([[200, 3]])
+  })
+})
