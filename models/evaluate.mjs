@@ -369,12 +369,12 @@ class Decoder {
   }
 
   async run(ids) {
-    const places = ids.map((_, i) => this.length + i)
     this.length += ids.length
     const output = await this.session.run({
       input_ids: int64(ids, [1, ids.length]),
       attention_mask: int64(Array(this.length).fill(1), [1, this.length]),
-      position_ids: int64(places, [1, ids.length]),
+      // All of them: zero is the convention of such exports for "keep every position".
+      num_logits_to_keep: int64([0], []),
       ...this.past,
     })
     for (const key of Object.keys(this.past)) this.past[key] = output[key.replace('past_key_values', 'present')]

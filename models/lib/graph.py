@@ -13,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 F32, I64, I32, U8, I8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.UINT8, TensorProto.INT8
 
+MICROSOFT = "com.microsoft"
+
 
 def int8_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """int8 values and one float32 scale per row, shape [rows, 1]."""
@@ -94,9 +96,18 @@ class Graph:
             return self.add("Mul", [y, scale], output)
         return self.add("Add", [self.add("Mul", [y, scale]), self.constant(bias.astype(np.float32), f"{name}.bias")], output)
 
+    def attention(self, inputs: list[str], present: list[str], **attributes: object) -> str:
+        """Causal attention of onnxruntime's own operator set over a key/value cache: row by row, and in place where past and
+        present are one buffer."""
+        output = f"attention_{len(self.nodes)}"
+        self.nodes.append(helper.make_node("GroupQueryAttention", inputs, [output, *present], name=output, domain=MICROSOFT, **attributes))
+        return output
+
     def model(self, name: str) -> onnx.ModelProto:
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, list(self.initialisers.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="glim")
+        domains = {node.domain for node in self.nodes}
+        opsets = [helper.make_opsetid("", 17), *(helper.make_opsetid(domain, 1) for domain in sorted(domains - {""}))]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="glim")
         onnx.checker.check_model(model)
         return model
 

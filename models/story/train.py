@@ -22,7 +22,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.bpe import Bpe, learn_merges
 from lib.data import stories
-from lib.graph import F32, I64, Graph
+from lib.graph import F32, I32, I64, Graph
 
 HERE = Path(__file__).resolve().parent
 VOCABULARY, CONTEXT = 4096, 512
@@ -175,11 +175,13 @@ def train(model: Story, tokens: np.ndarray, steps: int, checkpoint: Path, tokeni
         model.load_state_dict(state["model"])
         adam.load_state_dict(state["adam"])
         muon.momenta, first = state["muon"], state["step"]
-    for step in range(first, steps):
+    for step in range(steps):
         # Flat, then linear to zero over the last 60 %.
         level = min(1.0, (step + 1) / WARMUP, (steps - step) / (0.6 * steps))
         length = SHORT if step < (1 - LONG_SHARE) * steps else CONTEXT
         starts = random.integers(0, len(tokens) - length - 1, TOKENS // length)
+        if step < first:
+            continue
         part = torch.tensor(np.stack([tokens[s:s + length + 1] for s in starts]))
         loss = F.cross_entropy(model(part[:, :-1]).flatten(0, 1), part[:, 1:].flatten())
         model.zero_grad()
@@ -197,65 +199,44 @@ def train(model: Story, tokens: np.ndarray, steps: int, checkpoint: Path, tokeni
 
 
 def export(model: Story) -> int:
-    """A decoder with key/value inputs and plain attention; weights int8, one activation scale per token."""
+    """A decoder whose attention appends to the key/value inputs in place; weights int8, one activation scale per token."""
     graph = Graph()
     weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
     vocabulary = len(weights["tokens.weight"])
     ids = graph.input("input_ids", I64, ["batch", "sequence"])
     mask = graph.input("attention_mask", I64, ["batch", "total"])
-    positions = graph.input("position_ids", I64, ["batch", "sequence"])
-    cos, sin = (table.numpy() for table in rotations(CONTEXT))
-    # Rotation factors broadcast over heads: [batch, 1, sequence, HEAD].
-    turned = [graph.add("Unsqueeze", [graph.add("Gather", [graph.constant(table, name), positions]), graph.constant([1])])
-              for table, name in ((cos, "cos"), (sin, "sin"))]
-    # A key counts if its mask is 1 and it is not after the query; the last `sequence` of `total` places are the queries.
-    size = lambda x, axis: graph.add("Gather", [graph.add("Shape", [x]), graph.constant(axis)], axis=0)
-    total, length = size(mask, 1), size(ids, 1)
-    keys = graph.add("Range", [graph.constant(0), total, graph.constant(1)])
-    queries = graph.add("Range", [graph.add("Sub", [total, length]), total, graph.constant(1)])
-    early = graph.add("LessOrEqual", [graph.add("Unsqueeze", [keys, graph.constant([0])]), graph.add("Unsqueeze", [queries, graph.constant([1])])])
-    real = graph.add("Cast", [graph.add("Unsqueeze", [mask, graph.constant([1, 2, 3])])], to=9)
-    hidden = graph.add("Where", [graph.add("And", [early, real]), graph.constant(0.0), graph.constant(-1e9)])
+    # The last positions whose logits are wanted; 0 is all of them.
+    wanted = graph.input("num_logits_to_keep", I64, [])
+    cos, sin = (graph.constant(table[:, :HEAD // 2].numpy(), name) for table, name in zip(rotations(CONTEXT), ("cos", "sin")))
+    # Each row's own length, less one; and the longest of the batch.
+    lengths = graph.add("Sub", [graph.add("ReduceSum", [mask, graph.constant([1])], keepdims=0), graph.constant(1)])
+    lengths = graph.add("Cast", [lengths], to=I32)
+    total = graph.add("Cast", [graph.add("Gather", [graph.add("Shape", [mask]), graph.constant(1)], axis=0)], to=I32)
 
     def norm(x: str, name: str) -> str:
         mean = graph.add("ReduceMean", [graph.add("Mul", [x, x])], axes=[-1])
         root = graph.add("Sqrt", [graph.add("Add", [mean, graph.constant(EPSILON)])])
         return graph.add("Mul", [graph.add("Div", [x, root]), graph.constant(weights[f"{name}.gain"], f"{name}.gain")])
 
-    def heads(x: str, count: int) -> str:
-        return graph.add("Transpose", [graph.add("Reshape", [x, graph.constant([0, 0, count, HEAD])])], perm=[0, 2, 1, 3])
-
-    def turn(x: str) -> str:
-        cut = lambda start, end: graph.add("Slice", [x, graph.constant([start]), graph.constant([end]), graph.constant([3])])
-        swapped = graph.add("Concat", [graph.add("Neg", [cut(HEAD // 2, HEAD)]), cut(0, HEAD // 2)], axis=3)
-        return graph.add("Add", [graph.add("Mul", [x, turned[0]]), graph.add("Mul", [swapped, turned[1]])])
-
     x = graph.embedding(weights["tokens.weight"], ids, "tokens")
     presents = []
     for n in range(LAYERS):
         linear = lambda source, name: graph.linear(source, weights[f"layers.{n}.{name}.weight"].T, None, f"layers.{n}.{name}")
         h = norm(x, f"layers.{n}.norm1")
-        q = turn(heads(linear(h, "q"), HEADS))
-        new = turn(heads(linear(h, "k"), KV_HEADS)), heads(linear(h, "v"), KV_HEADS)
-        cache = []
-        for kind, value in zip(("key", "value"), new):
-            past = graph.input(f"past_key_values.{n}.{kind}", F32, ["batch", KV_HEADS, "past", HEAD])
-            cache.append(graph.add("Concat", [past, value], f"present.{n}.{kind}", axis=2))
-        presents += cache
-        # Query heads that share a key head sit on an axis of their own, so keys and values are broadcast, not copied.
-        k, v = (graph.add("Unsqueeze", [value, graph.constant([2])]) for value in cache)
-        q = graph.add("Reshape", [q, graph.constant([0, KV_HEADS, GROUP, -1, HEAD])])
-        scores = graph.add("MatMul", [q, graph.add("Transpose", [k], perm=[0, 1, 2, 4, 3])])
-        scores = graph.add("Add", [graph.add("Mul", [scores, graph.constant(1 / math.sqrt(HEAD))]), hidden])
-        mixed = graph.add("MatMul", [graph.add("Softmax", [scores], axis=-1), v])
-        joined = graph.add("Transpose", [graph.add("Reshape", [mixed, graph.constant([0, HEADS, -1, HEAD])])], perm=[0, 2, 1, 3])
-        x = graph.add("Add", [x, linear(graph.add("Reshape", [joined, graph.constant([0, 0, DIM])]), "o")])
+        past = [graph.input(f"past_key_values.{n}.{kind}", F32, ["batch", KV_HEADS, "past", HEAD]) for kind in ("key", "value")]
+        present = [f"present.{n}.{kind}" for kind in ("key", "value")]
+        joined = graph.attention([linear(h, "q"), linear(h, "k"), linear(h, "v"), *past, lengths, total, cos, sin], present,
+                                 num_heads=HEADS, kv_num_heads=KV_HEADS, do_rotary=1)
+        presents += present
+        x = graph.add("Add", [x, linear(joined, "o")])
         h = norm(x, f"layers.{n}.norm2")
         gate = linear(h, "gate")
         gated = graph.add("Mul", [graph.add("Mul", [gate, graph.add("Sigmoid", [gate])]), linear(h, "up")])
         x = graph.add("Add", [x, linear(gated, "down")])
+    start = graph.add("Unsqueeze", [graph.add("Neg", [wanted]), graph.constant([0])])
+    x = graph.add("Slice", [x, start, graph.constant([2**31 - 1]), graph.constant([1])])
     graph.linear(norm(x, "norm"), weights["tokens.weight"].T, None, "head", "logits")
-    graph.output("logits", F32, ["batch", "sequence", vocabulary])
+    graph.output("logits", F32, ["batch", "kept", vocabulary])
     for name in presents:
         graph.output(name, F32, ["batch", KV_HEADS, "total", HEAD])
     return graph.save("story", HERE)
@@ -275,13 +256,13 @@ def write_configuration(tokenizer: Bpe) -> None:
         "bos_token_id": BOS, "eos_token_id": [BOS, EOS], "pad_token_id": EOS, "max_length": CONTEXT, "do_sample": True,
         "temperature": 0.8, "top_p": 0.95,
     }, indent=2) + "\n")
-    (HERE / "input_example.json").write_text(json.dumps({"inputs": {"prompt": ["Once upon a time there was a little fox who"]}}, indent=2) + "\n")
+    (HERE / "input_example.json").write_text(json.dumps({"prompt": "Once upon a time there was a little fox who", "max_tokens": 24}, indent=2) + "\n")
 
 
 def main() -> None:
     torch.set_flush_denormal(True)
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=5500)
     parser.add_argument("--checkpoint", type=Path, default=Path(tempfile.gettempdir()) / "glim-story.pt")
     parser.add_argument("--export", action="store_true")
     options = parser.parse_args()

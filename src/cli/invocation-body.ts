@@ -32,6 +32,11 @@ export async function invocationBody(
         body: JSON.stringify({ inputs: { image: [bytes.toString('base64')] } }),
         contentType: 'application/json',
       }
+    case '.wav':
+      return {
+        body: JSON.stringify({ inputs: { audio: [bytes.toString('base64')] } }),
+        contentType: 'application/json',
+      }
     case '.csv':
       return { body: bytes, contentType: 'text/csv' }
     default:

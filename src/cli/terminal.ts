@@ -4,6 +4,8 @@ import { styleText } from 'node:util'
 export interface Terminal {
   /** A line of the result. */
   print(line: string): void
+  /** A piece of the result, as it comes. */
+  write(text: string): void
   /** A line about the work. */
   note(line: string): void
   /** Shows how far it is, in place, at most ten times a second; null takes the line away. Nothing in a pipe. */
@@ -32,6 +34,10 @@ export function terminalOn(stdout: OutputStream, stderr: OutputStream, now: () =
     print(line) {
       erase()
       stdout.write(`${line}\n`)
+    },
+    write(text) {
+      erase()
+      stdout.write(text)
     },
     note(line) {
       erase()

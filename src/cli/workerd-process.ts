@@ -25,6 +25,8 @@ const guardScript = `trap '' INT TERM HUP; last=0; while read -r pid; do last=$p
 export interface WorkerdProcess {
   /** Resolves when workerd has finished its requests and exited, or the limit is over; `dispose` is Miniflare's. */
   drain(limitMs: number, dispose: () => Promise<void>): Promise<void>
+  /** Ends workerd at once; Miniflare starts it again. */
+  kill(): void
   /** Ends the guard and resolves once it is gone; for when workerd has ended. */
   release(): Promise<void>
 }
@@ -66,6 +68,7 @@ export async function adoptWorkerd(): Promise<WorkerdProcess> {
       child.kill('SIGTERM')
       await disposed
     },
+    kill: () => void current?.kill('SIGKILL'),
     async release() {
       diagnostics.unsubscribe('child_process', adopt)
       if (!guard || guard.exitCode !== null || guard.signalCode !== null) return

@@ -17,13 +17,14 @@ const says: Readonly<Record<string, RegExp>> = {
   'drawn-digit': /^7 +█/m,
   'semantic-search': /how do I keep bread fresh\n +0\.\d\d +bread\.txt/,
   'sort-mail': /German: 2\n/,
+  'tell-a-story': /^Once upon a time there was a fox who lived under an old tree.{100,}/s,
 }
 
 describe('the examples', () => {
   let server: TestServer
   beforeAll(async () => {
     server = await startTestServer()
-    for (const name of ['intent', 'digits', 'embed', 'language']) {
+    for (const name of ['intent', 'digits', 'embed', 'language', 'story']) {
       await importFolder(server, join(root, 'models', name), name)
       await createEndpoint(server, name, name)
     }

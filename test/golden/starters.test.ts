@@ -12,12 +12,15 @@ const names = readdirSync(models).filter((name) => existsSync(join(models, name,
 
 interface GoldenCase {
   text?: string
+  prompt?: string
+  /** Likeliest tokens after the prompt. */
+  ids?: number[]
   image?: string
   pixelsBase64?: string
   label?: string
   score?: number
-  /** First values of a vector, and its length. */
-  values?: number[]
+  /** First values of a unit vector, and the length of what was normalised. */
+  vector?: number[]
   norm?: number
 }
 
@@ -27,16 +30,11 @@ interface Golden {
 }
 
 const golden = (name: string): Golden => JSON.parse(readFileSync(join(models, name, 'golden.json'), 'utf8')) as Golden
-/** A language model's golden texts are checked where generation is. */
-const served = names.filter((name) =>
-  golden(name).cases.every((one) => one.label !== undefined || one.values !== undefined),
-)
-
 describe('the starter models in isolates', () => {
   let server: TestServer
   beforeAll(async () => {
     server = await startTestServer()
-    for (const name of served) {
+    for (const name of names) {
       const imported = await importFolder(server, join(models, name), name)
       expect(imported.status, imported.text).toBe(200)
       await createEndpoint(server, name, name)
@@ -44,17 +42,18 @@ describe('the starter models in isolates', () => {
   })
   afterAll(() => server.stop())
 
-  it.each(served.flatMap((name) => golden(name).cases.map((one, index) => ({ name, index, one }))))(
+  it.each(names.flatMap((name) => golden(name).cases.map((one, index) => ({ name, index, one }))))(
     '$name answers golden case $index',
     async ({ name, one }) => {
+      if (one.ids) return expectText(name, one)
       const reply = await server.send('POST', `/serving-endpoints/${name}/invocations`, {
         inputs: [inputOf(name, one)],
       })
       expect(reply.status, reply.text).toBe(200)
       const [prediction] = reply.json.predictions
       const { tolerance } = golden(name)
-      if (one.values) {
-        for (const [at, value] of one.values.entries())
+      if (one.vector) {
+        for (const [at, value] of one.vector.entries())
           expect(Math.abs(prediction[at] - value)).toBeLessThanOrEqual(tolerance)
       } else {
         expect(prediction[0].label).toBe(one.label)
@@ -62,6 +61,17 @@ describe('the starter models in isolates', () => {
       }
     },
   )
+
+  /** The text of the likeliest tokens, and that of the same request in a batch of others. */
+  async function expectText(model: string, { prompt, ids, text }: GoldenCase): Promise<void> {
+    const completion = (begin: string) =>
+      server.send('POST', '/v1/completions', { model, prompt: begin, max_tokens: ids!.length, temperature: 0 })
+    const [reply, ...others] = await Promise.all([prompt!, 'A', 'The sea was'].map(completion))
+    for (const other of others) expect(other.status, other.text).toBe(200)
+    expect(reply!.json?.choices[0], reply!.text).toMatchObject({ finish_reason: 'length' })
+    expect(prompt + reply!.json.choices[0].text).toBe(text)
+    expect(reply!.json.usage.completion_tokens).toBe(ids!.length)
+  }
 })
 
 function inputOf(name: string, { text, image, pixelsBase64 }: GoldenCase): string {
