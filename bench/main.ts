@@ -9,6 +9,12 @@ import type { Benchmark } from './support/benchmark.ts'
 
 const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'model-cache': async () => (await import('./model-cache/model-cache.ts')).modelCache,
+  'cold-start': async () => (await import('./cold-start/cold-start.ts')).coldStart,
+  memory: async () => (await import('./memory/memory.ts')).memory,
+  embeddings: async () => (await import('./embeddings/embeddings.ts')).embeddings,
+  decode: async () => (await import('./decode/decode.ts')).decode,
+  endurance: async () => (await import('./endurance/endurance.ts')).endurance,
+  stream: async () => (await import('./stream/stream.ts')).stream,
   dispatch: async () => (await import('./dispatch/dispatch.ts')).dispatch,
 }
 
