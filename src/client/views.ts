@@ -10,7 +10,7 @@ export interface VersionView {
   manifest: string
   size_bytes: number
   heap_bytes: number
-  /** Null where nothing was measured. */
+  /** Null for a version whose weights come on first use. */
   capabilities: {
     max_tokens: number | null
     max_batch: number

@@ -26,7 +26,8 @@ export function eventLines(events: AsyncIterable<GenerationEvent>): ReadableStre
 /**
  * The events of a stream. Returning early cancels it.
  *
- * @throws {ServingError} 500 where the stream is cut or holds something else.
+ * @throws {ServingError} 500 where the stream ends within a line or has one that is too long. What breaks the stream itself, such as
+ * the end of the isolate that writes it, is thrown as the runtime has it.
  */
 export async function* readEventLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<GenerationEvent, void> {
   const reader = stream.pipeThrough(new TextDecoderStream() as never).getReader() as ReadableStreamDefaultReader<string>

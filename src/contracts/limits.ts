@@ -35,6 +35,8 @@ export const limits = {
   imagePixels: 50_000_000,
   /** Requests that may wait for or run on one replica at once. */
   replicaQueue: 256,
+  /** Numbers in the vectors of one reply: 16 MiB of them, and about 80 MB once they are JSON. */
+  replyVectorNumbers: 4 * 1024 * 1024,
   /** Tokens that may wait for a text model on one replica; the fastest ones read about as many within the time of one invocation. */
   queuedTokens: 4_000_000,
   /** Text generations that may wait for room on one replica. */

@@ -1,4 +1,4 @@
-/** The kinds of request an entity can answer. Adding one is adding a file in `src/engine/tasks/` and a line here. */
+/** The kinds of request an entity can answer. Adding one begins with a line here; CONTRIBUTING.md has the rest. */
 export const tasks = [
   'tensor',
   'text-classification',

@@ -35,6 +35,8 @@ export interface LoadedTask {
    * @throws {ServingError} 400 for a request that the model cannot take, 429 where the queue is full (retryable).
    */
   generate?(request: GenerationRequest, signal?: AbortSignal): Promise<AsyncIterable<GenerationEvent>>
+  /** Why it can answer nothing any more, so that its isolate is to be replaced; undefined or absent while it can. */
+  broken?(): string | undefined
 }
 
 export interface TaskDefinition {

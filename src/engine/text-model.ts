@@ -72,6 +72,8 @@ const probeShapes = [
 ] as const
 /** Characters that are split into tokens before others have a turn; some milliseconds of work. */
 const charactersPerTurn = 32_768
+/** What a row costs besides, in the time of so many characters. */
+const charactersPerRow = 16
 
 /** @throws {ServingError} 400 for a graph that needs more than tokens, or a broken tokenizer. */
 export async function loadTextModel(
@@ -130,7 +132,7 @@ export async function loadTextModel(
         promptTokens += encoding.ids.length
         if (promptTokens > limits.queuedTokens)
           throw invalidParameter('text', `more than ${limits.queuedTokens} tokens came in one request`)
-        characters += text.length + (pair?.length ?? 0)
+        characters += charactersPerRow + text.length + (pair?.length ?? 0)
         if (characters < charactersPerTurn) continue
         characters = 0
         await new Promise((resolve) => setTimeout(resolve, 0))

@@ -19,6 +19,11 @@ export interface OffsetsOptions {
   unknown: string | undefined
 }
 
+/** How far past an unknown token the next known one is looked for: dozens of words. Looking through the whole text would take hours. */
+const mostUnitsAhead = 4_096
+/** How many places there are looked at for one that begins a word. */
+const mostPlaces = 32
+
 interface Units {
   text: string
   /** The group of the text that each unit comes from. */
@@ -88,13 +93,22 @@ function find(
   for (const surface of byteLevel ? [own] : [own, withoutSpaces(normalize(own))]) {
     if (units.text.startsWith(surface, cursor) && !afterUnknown) return { at: cursor, end: cursor + surface.length }
     if (!afterUnknown || surface === '') continue
-    const places: number[] = []
-    for (let at = units.text.indexOf(surface, cursor); at >= 0; at = units.text.indexOf(surface, at + 1))
-      places.push(at)
-    const at = places.find((place) => isContinuation || beginsWord(units, place)) ?? places[0]
+    const at = placeAhead(units, cursor, surface, isContinuation)
     if (at !== undefined) return { at, end: at + surface.length }
   }
   return undefined
+}
+
+/** The next place of a text, at the beginning of a word if there is one and it must be. */
+function placeAhead({ text, spans }: Units, from: number, surface: string, anywhere: boolean): number | undefined {
+  const ahead = text.slice(from, from + mostUnitsAhead)
+  let place = ahead.indexOf(surface)
+  const first = place < 0 ? undefined : from + place
+  for (let tried = 0; place >= 0 && tried < mostPlaces; tried++) {
+    if (anywhere || beginsWord({ text, spans }, from + place)) return from + place
+    place = ahead.indexOf(surface, place + 1)
+  }
+  return first
 }
 
 function beginsWord({ text, spans }: Units, at: number): boolean {

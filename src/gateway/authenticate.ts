@@ -1,5 +1,5 @@
 /**
- * Bearer token to principal, without I/O: the token's SHA-256 is looked up by its first bytes and then compared whole in
+ * Bearer token to principal, without I/O: the token's SHA-256 is looked up by its first four bytes and then compared whole in
  * constant time, so that timing tells nothing about stored hashes.
  */
 import { sha256 } from '@noble/hashes/sha2.js'
@@ -8,17 +8,22 @@ import { badRequest, type ServingError, unauthenticated } from '#contracts/error
 import { limits } from '#contracts/limits.ts'
 import { adminGroup, everyoneGroup, type Principal, type TokenRecord } from '#contracts/registry.ts'
 
-const bucketDigits = 8
 const encoder = new TextEncoder()
 
-/** Tokens by the first digits of their hash. */
-export type TokenIndex = ReadonlyMap<string, readonly TokenRecord[]>
+interface IndexedToken {
+  record: TokenRecord
+  hash: Uint8Array
+}
+
+/** Tokens by the first four bytes of their hash. */
+export type TokenIndex = ReadonlyMap<number, readonly IndexedToken[]>
 
 export function indexTokens(tokens: readonly TokenRecord[]): TokenIndex {
-  const index = new Map<string, TokenRecord[]>()
-  for (const token of tokens) {
-    const bucket = token.hash.slice(0, bucketDigits)
-    index.set(bucket, [...(index.get(bucket) ?? []), token])
+  const index = new Map<number, IndexedToken[]>()
+  for (const record of tokens) {
+    const hash = bytesOfHex(record.hash)
+    const bucket = bucketOf(hash)
+    index.set(bucket, [...(index.get(bucket) ?? []), { record, hash }])
   }
   return index
 }
@@ -46,16 +51,21 @@ export function bearerToken(headers: Headers): string {
   return key
 }
 
-/** Lower-case hex SHA-256 of a token: at once, because a promise from `crypto.subtle` costs several times one block's hash. */
+/** Lower-case hex SHA-256 of a token, as it is stored. */
 export function hashToken(token: string): string {
-  return hexOf(sha256(encoder.encode(token)))
+  return hexOf(digestOfToken(token))
+}
+
+/** SHA-256 of a token, at once: a promise from `crypto.subtle` costs ten times what one block's hash does. */
+export function digestOfToken(token: string): Uint8Array {
+  return sha256(encoder.encode(token))
 }
 
 /** @throws {ServingError} 401 for a token that is unknown, revoked or expired; the three are not told apart. */
-export function principalOf(hash: string, tokens: TokenIndex, nowMs: number): Principal {
+export function principalOf(hash: Uint8Array, tokens: TokenIndex, nowMs: number): Principal {
   let found: TokenRecord | undefined
-  for (const token of tokens.get(hash.slice(0, bucketDigits)) ?? []) {
-    if (equalInConstantTime(token.hash, hash)) found = token
+  for (const token of tokens.get(bucketOf(hash)) ?? []) {
+    if (equalInConstantTime(token.hash, hash)) found = token.record
   }
   if (!found || (found.expiresMs !== null && found.expiresMs <= nowMs)) throw refused
   return found.principal
@@ -63,9 +73,17 @@ export function principalOf(hash: string, tokens: TokenIndex, nowMs: number): Pr
 
 const refused: ServingError = unauthenticated('The token is not valid.')
 
-function equalInConstantTime(a: string, b: string): boolean {
+function bucketOf(hash: Uint8Array): number {
+  return (hash[0]! << 24) | (hash[1]! << 16) | (hash[2]! << 8) | hash[3]!
+}
+
+function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   let difference = 0
-  for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at)
+  for (let at = 0; at < a.length; at++) difference |= a[at]! ^ b[at]!
   return difference === 0
+}
+
+function bytesOfHex(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, at) => Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16))
 }

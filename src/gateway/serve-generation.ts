@@ -6,21 +6,12 @@
 import { badRequest, ServingError } from '#contracts/errors.ts'
 import type { GenerationEvent } from '#contracts/generation.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
+import { chooseTarget, type Target } from './choose-target.ts'
 import { inCallersWords } from './dialects/field-names.ts'
 import type { GenerationContext, GenerationPlan } from './dialects/generation-plan.ts'
 import { mergeGenerations } from './merge-generations.ts'
 import { metered, shownFailure } from './meter-events.ts'
-import {
-  beginOutcome,
-  callerGone,
-  chooseTarget,
-  failureOf,
-  type Inquiry,
-  type Outcome,
-  rowOf,
-  type ServeOptions,
-  type Target,
-} from './settle.ts'
+import { beginOutcome, callerGone, failureOf, type Inquiry, type Outcome, rowOf, type ServeOptions } from './settle.ts'
 import { eventStreamHeaders, textStream } from './sse.ts'
 
 export interface GenerationInvocation extends Inquiry {

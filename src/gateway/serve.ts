@@ -4,7 +4,8 @@
  */
 import type { InvocationReply, InvocationRequest } from '#contracts/invocation.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
-import { beginOutcome, chooseTarget, failureOf, type Inquiry, rowOf, type ServeOptions, type Target } from './settle.ts'
+import { chooseTarget, type Target } from './choose-target.ts'
+import { beginOutcome, failureOf, type Inquiry, rowOf, type ServeOptions } from './settle.ts'
 
 export interface Invocation extends Inquiry {
   /**

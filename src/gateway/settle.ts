@@ -1,7 +1,6 @@
 /** What becomes of an invocation, gathered while it runs and recorded once, as its one row in the log. */
-
 import type { EndpointSpec } from '#contracts/bundle.ts'
-import { doesNotExist, isServingError, ServingError, unavailable } from '#contracts/errors.ts'
+import { isServingError, ServingError } from '#contracts/errors.ts'
 import type { Host } from '#contracts/host.ts'
 import type { Endpoint, ModelVersion, Principal, ServedEntity } from '#contracts/registry.ts'
 import type { InvocationRow } from '#contracts/usage.ts'
@@ -34,32 +33,8 @@ export interface Outcome {
   loadMs: number
 }
 
-export interface Target {
-  entity: ServedEntity
-  version: ModelVersion
-}
-
 export function beginOutcome(startedMs: number): Outcome {
   return { startedMs, entity: null, status: 200, promptTokens: 0, completionTokens: 0, runMs: 0, loadMs: 0 }
-}
-
-/** @throws {ServingError} 503 while the endpoint or the version comes up, 404 where nothing answers. */
-export function chooseTarget(endpoint: Endpoint, options: ServeOptions, outcome: Outcome): Target {
-  requireReady(endpoint)
-  const entity = options.choose(endpoint)
-  outcome.entity = entity
-  const version = options.versionOf(entity)
-  if (!version)
-    throw unavailable(`The model version ${entity.entityName}/${entity.entityVersion} is being registered.`, 1)
-  return { entity, version }
-}
-
-/** @throws {ServingError} 503 while the endpoint's first configuration comes up, 404 where it has none that answers. */
-export function requireReady(endpoint: Endpoint): void {
-  if (endpoint.active) return
-  if (endpoint.configUpdate === 'IN_PROGRESS') throw unavailable(`Serving endpoint ${endpoint.name} is coming up.`, 1)
-  const why = endpoint.pending ? 'its deployment failed' : 'it has no served entities'
-  throw doesNotExist(`Serving endpoint ${endpoint.name} cannot answer: ${why}.`)
 }
 
 /** What a failure counts as: whatever broke after the caller had gone broke because it had. */

@@ -1,8 +1,10 @@
 /** The parts of `glim chat` that need no server: what is sent, what is shown, what the slash commands change. */
+import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { badRequest } from '#contracts/errors.ts'
+import { badRequest, doesNotExist } from '#contracts/errors.ts'
 import { answer } from '#src/cli/chat/answer.ts'
 import { Conversation } from '#src/cli/chat/conversation.ts'
+import { converse } from '#src/cli/chat/converse.ts'
 import { runSlash } from '#src/cli/chat/slash-commands.ts'
 import type { ChatPart, ChatRequest } from '#src/client/chat.ts'
 import { recordingTerminal } from './recording-terminal.ts'
@@ -70,6 +72,61 @@ describe('an answer in a chat', () => {
     const options = { client, terminal: recordingTerminal(), signal: new AbortController().signal }
     await expect(answer('Tell me', conversation, options)).rejects.toThrow('too long')
     expect(conversation.turns).toEqual([])
+  })
+})
+
+describe('a conversation on a terminal', () => {
+  /** What is typed, and whether anybody still waits for more. */
+  function keyboard(...lines: string[]) {
+    const input = new PassThrough()
+    for (const line of lines) input.write(`${line}\n`)
+    return { input, output: new PassThrough() }
+  }
+
+  it('answers lines in the order in which they came, also those that came during an answer', async () => {
+    const conversation = new Conversation('story', undefined, {})
+    const client = chatting([{ kind: 'text', text: 'Yes' }, end])
+    const terminal = recordingTerminal()
+    await converse(conversation, {
+      client,
+      terminal,
+      ...keyboard('one', '', 'two', '/max 5', 'three', '/quit', 'four'),
+    })
+    expect(client.asked.map(({ messages, max_tokens }) => [messages.at(-1)!.content, max_tokens])).toEqual([
+      ['one', undefined],
+      ['two', undefined],
+      ['three', 5],
+    ])
+    expect(conversation.turns).toHaveLength(6)
+  })
+
+  it('goes on after a refusal of one message', async () => {
+    const conversation = new Conversation('story', undefined, {})
+    const client = chatting([badRequest('The prompt is too long.')])
+    const terminal = recordingTerminal()
+    await converse(conversation, { client, terminal, ...keyboard('one', 'two', '/quit') })
+    expect(client.asked).toHaveLength(2)
+    expect(terminal.noted.filter((note) => note.includes('too long'))).toHaveLength(2)
+  })
+
+  it('ends with what no message can change, and leaves the input alone then', async () => {
+    const conversation = new Conversation('nobody', undefined, {})
+    const client = chatting([doesNotExist('There is no such endpoint.')])
+    const { input, output } = keyboard('one', 'two')
+    await expect(converse(conversation, { client, terminal: recordingTerminal(), input, output })).rejects.toThrow(
+      'no such endpoint',
+    )
+    expect(input.isPaused()).toBe(true)
+    expect(client.asked).toHaveLength(1)
+  })
+
+  it('ends with its input', async () => {
+    const conversation = new Conversation('story', undefined, {})
+    const client = chatting([end])
+    const { input, output } = keyboard('one')
+    input.end()
+    await converse(conversation, { client, terminal: recordingTerminal(), input, output })
+    expect(client.asked).toHaveLength(1)
   })
 })
 

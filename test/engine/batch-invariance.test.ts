@@ -105,6 +105,15 @@ describe.each([
 })
 
 describe('a text model', () => {
+  it('refuses more rows than a reply has room for, before it runs one', async () => {
+    const { session, task } = await load(featureExtractionTask, starter('embed'), true)
+    const counted = countRuns(session)
+    await expect(ask(task, Array<string>(10_923).fill('a'))).rejects.toThrow(
+      'text: 10923 rows came; a reply holds 10922 vectors of 384 numbers',
+    )
+    expect(counted.runs).toBe(0)
+  })
+
   it('that stops the engine is no model to register', async () => {
     const { session, task } = await load(featureExtractionTask, starter('embed'), false)
     const { ort } = session

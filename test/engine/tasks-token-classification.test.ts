@@ -147,6 +147,14 @@ describe('token spans', () => {
     expect(owns('xax a', ['<unk>', 'a'], {})).toEqual(['xax', 'a'])
     expect(owns('a ☃', ['a', '<unk>'], {})).toEqual(['a', '☃'])
   })
+
+  it('of a hundred thousand unknown tokens take no longer than as many others', () => {
+    const count = 100_000
+    const words = owns('☃ a '.repeat(count), Array(count).fill(['<unk>', 'a']).flat(), {})
+    expect([words.length, words.at(-2), words.at(-1)]).toEqual([2 * count, '☃', 'a'])
+    const pieces = owns('ᚠa'.repeat(count), Array(count).fill(['<unk>', 'a']).flat(), {})
+    expect([pieces.length, pieces.at(-2), pieces.at(-1)]).toEqual([2 * count, 'ᚠ', 'a'])
+  })
 })
 
 describe('grouping of entities', () => {

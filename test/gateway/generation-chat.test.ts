@@ -296,7 +296,12 @@ describe('what the model is asked', () => {
             { role: 'tool', content: 'noon', toolCallId: 'c1' },
           ],
           tools: [
-            { name: 'clock', description: 'Tells the time.' },
+            // A tool that names no parameters takes none.
+            {
+              name: 'clock',
+              description: 'Tells the time.',
+              parameters: { type: 'object', properties: {}, additionalProperties: false },
+            },
             { name: 'map', parameters: { type: 'object', properties: {} } },
           ],
           toolChoice: { name: 'clock' },

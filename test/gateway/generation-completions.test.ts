@@ -96,6 +96,21 @@ describe('a completion', () => {
     expect(chunks.map((chunk) => chunk.choices[0]!.logprobs?.text_offset)).toEqual([[0], [2], undefined])
   })
 
+  it('counts the echoed prompt in the places of its tokens, streamed or not', async () => {
+    const token: GenerationEvent = {
+      type: 'text-delta',
+      choice: 0,
+      text: ' c',
+      logprobs: [{ token: ' c', bytes: [], logprob: -1, top: [] }],
+    }
+    const gateway = scriptedGateway(() => [read, text('a b'), token, end(), done])
+    const asked = { model: 'tale', prompt: 'a b', echo: true, logprobs: 0 }
+    const { choices } = await clientOf(gateway).completions.create(asked)
+    expect(choices[0]).toMatchObject({ text: 'a b c', logprobs: { tokens: [' c'], text_offset: [3] } })
+    const chunks = await Array.fromAsync(await clientOf(gateway).completions.create({ ...asked, stream: true }))
+    expect(chunks.flatMap((chunk) => chunk.choices[0]!.logprobs?.text_offset ?? [])).toEqual([3])
+  })
+
   it('ends a stream with [DONE] and with data lines only', async () => {
     const gateway = scriptedGateway(() => saying('a'))
     const { text } = await gateway.send('/v1/completions', { model: 'tale', prompt: 'p', stream: true })

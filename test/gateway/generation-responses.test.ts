@@ -181,7 +181,12 @@ describe('a streamed response', () => {
     expect(error).toMatchObject({ type: 'error', code: 'internal_error', message: 'Broken.', param: null })
     expect(failed).toMatchObject({
       type: 'response.failed',
-      response: { status: 'failed', error: { code: 'server_error', message: 'Broken.' } },
+      response: {
+        status: 'failed',
+        error: { code: 'server_error', message: 'Broken.' },
+        store: false,
+        output: [{ type: 'message', status: 'incomplete', content: [{ text: 'It' }] }],
+      },
     })
     expect(gateway.responses.size).toBe(0)
   })

@@ -1,6 +1,6 @@
 /** What holds for every dialect: one row whatever happens, back-pressure, aborts, and failures before and after the first byte. */
 import { describe, expect, it } from 'vitest'
-import { exhausted } from '#contracts/errors.ts'
+import { exhausted, invalidParameter } from '#contracts/errors.ts'
 import type { GenerationEvent } from '#contracts/generation.ts'
 import { done, end, read, saying, scriptedGateway, text } from '../support/scripted-generation.ts'
 
@@ -119,6 +119,53 @@ describe('a reply', () => {
       expect(reply.status).toBe(stream ? 200 : 500)
       expect(gateway.rows.map(({ status, completionTokens }) => [status, completionTokens])).toEqual([[500, 1]])
     }
+  })
+})
+
+describe('a refusal of the host', () => {
+  const messages = [{ role: 'user', content: 'hi' }]
+  const schema = { type: 'object' }
+  const format = { type: 'json_schema', name: 'x', schema }
+
+  it.each<[string, object, string, string]>([
+    ['/v1/chat/completions', { messages }, 'messages', 'messages'],
+    ['/v1/chat/completions', { messages, max_completion_tokens: 1 }, 'max_tokens', 'max_completion_tokens'],
+    ['/v1/chat/completions', { messages, guided_regex: 'a' }, 'structured_outputs.regex', 'guided_regex'],
+    [
+      '/v1/chat/completions',
+      { messages, guided_json: schema },
+      'response_format.json_schema.schema.properties.a',
+      'guided_json.properties.a',
+    ],
+    ['/v1/completions', { messages, guided_choice: ['a'] }, 'structured_outputs.choice[0]', 'guided_choice[0]'],
+    ['/v1/completions', { prompt: 'a' }, 'prompt', 'prompt'],
+    ['/v1/completions', { prompt: [5, 6] }, 'prompt[1]', 'prompt[1]'],
+    ['/v1/completions', { prompt: [[5, 6]] }, 'prompt[1]', 'prompt[0][1]'],
+    ['/v1/responses', { input: 'a' }, 'messages[3].content', 'input'],
+    ['/v1/responses', { input: 'a', max_output_tokens: 1 }, 'max_tokens', 'max_output_tokens'],
+    [
+      '/v1/responses',
+      { input: 'a', text: { format } },
+      'response_format.json_schema.schema.type',
+      'text.format.schema.type',
+    ],
+    ['/v1/responses', { input: 'a' }, 'tools[1].function.parameters.type', 'tools[1].parameters.type'],
+    ['/v1/messages', { messages, max_tokens: 5 }, 'messages[2]', 'messages'],
+    ['/v1/messages', { messages, max_tokens: 5 }, 'tools[1].function.parameters', 'tools[1].input_schema'],
+    [
+      '/v1/messages',
+      { messages, max_tokens: 5, output_config: { format } },
+      'response_format.json_schema.schema',
+      'output_config.format.schema',
+    ],
+  ])('names the field as the body of %s does: %j', async (path, body, named, shown) => {
+    const gateway = scriptedGateway(() => {
+      throw invalidParameter(named, 'cannot be.')
+    })
+    const reply = await gateway.send(path, { model: 'tale', ...body })
+    const { error } = JSON.parse(reply.text)
+    expect([reply.status, error.message]).toEqual([400, `${shown}: cannot be.`])
+    if (path !== '/v1/messages') expect(error.param).toBe(shown)
   })
 })
 

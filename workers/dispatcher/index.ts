@@ -1,6 +1,6 @@
 /** The dispatcher: every request comes in here and every reply, error or not, leaves from here. */
 import { badRequest, doesNotExist, ServingError } from '#contracts/errors.ts'
-import { bearerToken, hashToken, principalOf } from '#src/gateway/authenticate.ts'
+import { bearerToken, digestOfToken, principalOf } from '#src/gateway/authenticate.ts'
 import { type Dialect, errorResponse } from '#src/gateway/error-body.ts'
 import type { PublicCall } from './call.ts'
 import type { DispatcherEnv } from './env.ts'
@@ -46,7 +46,7 @@ async function answer(
   const view = await services.views.current()
   const call: PublicCall = { request, path, requestId, params: decoded(params, path), services, view, ctx }
   if (route.access === 'public') return route.handle(call)
-  const hash = hashToken(bearerToken(request.headers))
+  const hash = digestOfToken(bearerToken(request.headers))
   return route.handle(Object.assign(call, { principal: principalOf(hash, view.tokens, Date.now()) }))
 }
 

@@ -73,7 +73,10 @@ export async function loadServed(
     snapshotWanted: !isRestored && !isSmall,
     memory: () => accountOf(ort.heapBytes, modelBytes, loadedHeapBytes),
     requireRunning: () => requireRunning(ort),
-    spent: () => ort.trapped && `replaced: ${ort.trapped.message}`,
+    spent() {
+      const why = ort.trapped?.message ?? task.broken?.()
+      return why && `replaced: ${why}`
+    },
     explain(error) {
       if (isUntried(error)) return error
       if (ort.trapped?.cause instanceof CallTooLong) return modelFailed(`The model failed: ${ort.trapped.message}.`)
@@ -113,9 +116,10 @@ async function restore(
   spec: MountedSpec,
   weights: ServiceBinding,
 ): Promise<{ session: OrtSession } | { problem: string }> {
-  const response = await weights.fetch('http://weights/snapshot')
-  if (response.status !== 200 || !response.body) return { problem: 'there is no snapshot yet' }
   try {
+    const response = await weights.fetch('http://weights/snapshot')
+    if (response.status === 404) return { problem: 'there is no snapshot yet' }
+    if (response.status !== 200 || !response.body) throw new Error(`the host answered ${response.status}`)
     const session = await restoreSnapshot(createOrtModule, ortWasm, response.body, {
       identity: snapshotIdentity(spec),
       heapLimitBytes: heapLimitOf(spec.isolateBytes),

@@ -2,7 +2,8 @@
 import { badRequest, isServingError } from '#contracts/errors.ts'
 import type { HostEnv } from './env.ts'
 import { collect, getArtifact, missingBlobs, putBlob, putManifest, storedBytes } from './model-store.ts'
-import { replicaGone, replicaState } from './replica.ts'
+import { replicaGone } from './replica.ts'
+import { replicaState } from './replica-activity.ts'
 import { bundleOf } from './spec-header.ts'
 
 export { ModelCache } from './model-cache-object.ts'

@@ -23,7 +23,7 @@ import { hubStore } from '#model-cache/stores/hub.ts'
 import { blobIndex } from './blob-index.ts'
 import type { HostEnv } from './env.ts'
 import { OriginLedger } from './origin-ledger.ts'
-import { mountedManifests } from './replica.ts'
+import { mountedManifests } from './replica-activity.ts'
 import { SnapshotLedger } from './snapshot-ledger.ts'
 
 /** What was written so recently may belong to an import that is still under way. */

@@ -4,7 +4,7 @@
  *
  * Life: cold → loading → warm → (idle) → cold. The isolate loads its model on the first request and keeps it in module scope;
  * the object's alarm douses it after `idleMs` without a request, and then its memory comes back. The object itself may be
- * evicted at any time, so what must outlive it is in the host's module scope (`activity`) or in its storage (the log).
+ * evicted at any time, so what must outlive it is in the host's module scope (`replica-activity.ts`) or in its storage (the log).
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { Bundle } from '#contracts/bundle.ts'
@@ -12,32 +12,12 @@ import { deadlineExceeded, exhausted, isServingError, modelFailed } from '#contr
 import { eventLinesType } from '#contracts/event-lines.ts'
 import type { ReplicaState } from '#contracts/host.ts'
 import { limits } from '#contracts/limits.ts'
-import type { Digest } from '#contracts/manifest.ts'
 import type { HostEnv } from './env.ts'
 import { isolateCode } from './isolate-code.ts'
+import { type Activity, activityOf } from './replica-activity.ts'
 import { ServiceLog } from './service-log.ts'
 import { wantSnapshot } from './snapshot-builder.ts'
 import { bundleOf } from './spec-header.ts'
-
-interface Activity {
-  state: ReplicaState['state']
-  inFlight: number
-  lastUsedMs: number
-  /** Smoothed time from a request's arrival to its answer: when those that wait now are done. */
-  requestMs: number
-  /** Counts isolates, so that of all requests that see one end only the first replaces it. */
-  isolate: number
-  /** Resolves once the isolate before this one is gone. */
-  gone: Promise<void>
-  /** What it serves, once it was mounted. */
-  manifest: Digest | null
-  /** As the newest request had it: the setting may change while the isolate lives. Null keeps it warm. */
-  idleMs: number | null | undefined
-  /** Of its engine, as the newest reply told; null before the first. */
-  memory: ReplicaState['memory']
-  /** A new configuration has replaced it, so that it goes although it is kept warm. */
-  retired: boolean
-}
 
 /** What a request sees that comes in the moment in which its replica goes: it only has to come again. */
 export const replicaGone = 'glim: the replica went to rest'
@@ -47,9 +27,6 @@ const restMs = 100
 
 /** How long a dispatcher may still send requests to what a new configuration has replaced; snapshots are at most 1 s old. */
 const retireMs = 5_000
-
-/** By bundle id. Survives the eviction of the object but not the isolate of the host, as the endpoint isolates themselves. */
-const activity = new Map<string, Activity>()
 
 export class Replica extends DurableObject<HostEnv> {
   readonly #log = new ServiceLog(this.ctx.storage)
@@ -231,37 +208,6 @@ async function withDeadline<T>(caller: AbortSignal, work: (signal: AbortSignal) 
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** The versions that are in memory now; the cache keeps their shards. */
-export function mountedManifests(): Digest[] {
-  return [...activity.values()].flatMap(({ state, manifest }) => (state !== 'cold' && manifest ? [manifest] : []))
-}
-
-/** Asked without waking the object, which would keep a doused isolate's memory. */
-export function replicaState(id: string): ReplicaState {
-  const { state, inFlight, memory } = activityOf(id)
-  return { state, inFlight, memory: state === 'warm' ? memory : null }
-}
-
-function activityOf(id: string): Activity {
-  let entry = activity.get(id)
-  if (!entry) {
-    entry = {
-      state: 'cold',
-      inFlight: 0,
-      lastUsedMs: 0,
-      requestMs: 0,
-      isolate: 0,
-      gone: Promise.resolve(),
-      manifest: null,
-      memory: null,
-      idleMs: undefined,
-      retired: false,
-    }
-    activity.set(id, entry)
-  }
-  return entry
 }
 
 function memoryOf({ headers }: Response): ReplicaState['memory'] {

@@ -12,8 +12,8 @@ import { isolateCode } from './isolate-code.ts'
 import { snapshotKeyOf } from './snapshot-key.ts'
 import { bundleOf } from './spec-header.ts'
 
-/** The request that found no snapshot is answered first. */
-const delayMs = 250
+/** The request that found no snapshot is answered first, and so is what follows it closely: imports come one after the other. */
+const delayMs = 1_000
 const mostAttempts = 2
 /** Between the end of the last builder isolate and that of this object, which holds its memory. */
 const restMs = 100
@@ -33,7 +33,7 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
     const { env } = await bundleOf(request.headers)
     const key = await snapshotKeyOf(env.SPEC)
     this.#sql.exec('INSERT OR IGNORE INTO wanted (key, spec) VALUES (?, ?)', key, request.headers.get('x-glim-spec'))
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + delayMs)
+    await this.ctx.storage.setAlarm(Date.now() + delayMs)
     return new Response()
   }
 

@@ -24,6 +24,10 @@ export async function converse(conversation: Conversation, options: ConverseOpti
   const { client, terminal, input, output } = options
   const lines = createInterface({ input, output, prompt: '> ' })
   let running: AbortController | undefined
+  let isOpen = true
+  lines.once('close', () => {
+    isOpen = false
+  })
   lines.on('SIGINT', () => (running ? running.abort() : lines.close()))
   terminal.note(`Talking to ${conversation.endpoint}. /help shows the commands.`)
   try {
@@ -43,7 +47,7 @@ export async function converse(conversation: Conversation, options: ConverseOpti
         })
         running = undefined
       }
-      lines.prompt()
+      if (isOpen) lines.prompt()
     }
   } finally {
     // Left open, it would keep the process waiting for a line that nobody asks for.

@@ -50,7 +50,8 @@ export async function loadGeneration(context: TaskContext): Promise<TextModel> {
   const decoder = openDecoder(ports, bounds)
   const prefixes = new PrefixCache(ort, { blockBytes: chunkTokens * tokenBytes, boundBytes: bytes * prefixShare })
   const yieldTurn = context.yieldTurn ?? nextTimer
-  const speculation = new Speculation((length) => probeDrafts(ports, decoder.kind, length, () => performance.now()))
+  const isByRow = decoder.kind === 'by row'
+  const probe = (length: number) => probeDrafts(ports, length, () => performance.now())
   return {
     vocabulary: loaded.vocabulary,
     prompts: await loadPromptReader({ reader, loaded, contextLength: decoder.contextTokens }),
@@ -61,8 +62,7 @@ export async function loadGeneration(context: TaskContext): Promise<TextModel> {
       decoder,
       prefixes,
       chunkTokens,
-      pieceTokens: decoder.kind === 'by row' ? () => chunkTokens : shorterPieces,
-      speculation,
+      ...(isByRow ? { speculation: new Speculation(probe) } : { pieceTokens: shorterPieces }),
       queueLimit: limits.generationQueue,
       yieldTurn,
     }),

@@ -2,7 +2,6 @@
 import { OrtError } from '../ort/error.ts'
 import type { Decoder, DecoderBounds } from './decoder.ts'
 import { ByRowDecoder } from './decoder-by-row.ts'
-import { InPlaceDecoder } from './decoder-in-place.ts'
 import { bytesPerToken, type DecoderPorts } from './decoder-ports.ts'
 import { type DraftProbe, probeLengths, readableFrom } from './speculation.ts'
 
@@ -12,12 +11,9 @@ const positions = Math.max(...probeLengths) + 8
 type Timed = <T>(drafted: number, run: () => T) => T
 
 /** Compares the logits of each token of a run and, since keys and values count too, of one more token behind it. */
-export function probeDrafts(ports: DecoderPorts, kind: Decoder['kind'], length: number, now: () => number): DraftProbe {
+export function probeDrafts(ports: DecoderPorts, length: number, now: () => number): DraftProbe {
   const bounds: DecoderBounds = { positions, rows: 2, cacheBytes: 8 * positions * bytesPerToken(ports.sides) }
-  const decoder =
-    kind === 'by row'
-      ? new ByRowDecoder(ports, bounds)
-      : new InPlaceDecoder(ports, bounds, kind === 'in place, rows together')
+  const decoder = new ByRowDecoder(ports, bounds)
   const costs: { drafted: number; ms: number }[] = []
   const timed: Timed = (drafted, run) => {
     const startedMs = now()

@@ -6,7 +6,15 @@
  * free, for new requests and for those who leave. Where a piece ends depends on its position alone, whoever else is there: so
  * does how a prompt is cut, and with it every bit of the answer.
  */
-import { cancelled, deadlineExceeded, exhausted, internal, modelFailed, type ServingError } from '#contracts/errors.ts'
+import {
+  cancelled,
+  deadlineExceeded,
+  exhausted,
+  internal,
+  modelFailed,
+  type ServingError,
+  unavailable,
+} from '#contracts/errors.ts'
 import { OrtError } from '../ort/error.ts'
 import type { Decoder } from './decoder.ts'
 import type { Drafter } from './draft.ts'
@@ -46,7 +54,7 @@ export class Scheduler {
   /** Milliseconds from one end to the next while others wait, smoothed. */
   #endsEveryMs = 1_000
   #lastEndMs: number | undefined
-  #broken: ServingError | undefined
+  #broken: string | undefined
 
   constructor(options: SchedulerOptions) {
     this.#options = options
@@ -57,7 +65,7 @@ export class Scheduler {
 
   /** Why nothing can be answered any more; undefined while it can. */
   get broken(): string | undefined {
-    return this.#broken?.message
+    return this.#broken
   }
 
   /** Tokens that each of so many sequences can reach together. */
@@ -74,10 +82,10 @@ export class Scheduler {
   /**
    * Resolves once there is room. The request's `length` must be within `longest`.
    *
-   * @throws {ServingError} 429 where too many wait already (retryable), 504 past the deadline, 499 where the caller has left.
+   * @throws {ServingError} 429 where too many wait already, 503 once it is `broken` (both retryable), 504 past the deadline, 499 where the caller has left.
    */
   take(request: JobRequest): Promise<Place> {
-    if (this.#broken) return Promise.reject(this.#broken)
+    if (this.#broken !== undefined) return Promise.reject(untried())
     if (request.signal?.aborted) return Promise.reject(cancelled())
     this.#admit()
     if (this.#waiting.size >= this.#options.queueLimit) return Promise.reject(this.#full())
@@ -206,10 +214,11 @@ export class Scheduler {
       return
     }
     const problem = internal(error instanceof Error ? error.message : String(error))
-    if (!(error instanceof RangeError)) this.#broken = problem
-    const lost = this.#broken ? [...this.#waiting, ...this.#active] : [...this.#active]
+    if (!(error instanceof RangeError)) this.#broken = problem.message
+    const untouched = this.#broken === undefined ? [] : [...this.#waiting]
     this.#decoder.reset()
-    for (const job of lost) job.fail(problem)
+    for (const job of this.#active) job.fail(problem)
+    for (const job of untouched) job.fail(untried())
   }
 
   #ended(job: Job): void {
@@ -233,4 +242,9 @@ export class Scheduler {
       Math.min(Math.max(seconds, 1), 60),
     )
   }
+}
+
+/** What nobody has begun may be asked elsewhere. */
+function untried(): ServingError {
+  return unavailable('The inference engine stopped in the run of another request and is being replaced.', 1)
 }

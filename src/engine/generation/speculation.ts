@@ -7,12 +7,14 @@
  * - Graphs with plain attention (by row): ORT's softmax adds four numbers at a time and the last one to three singly. A token that
  *   is read with later ones has their zeros behind its own numbers, and its sum keeps its order unless the zeros fill up a group of
  *   four. So a run whose last position is 4m + 3 gives the bits of single steps for its last four positions, and for no more.
- * - GroupQueryAttention (in place) multiplies one query and several by different kernels, which round differently; and there a run
- *   of four costs nearly as much as four runs. Int8 weights with one scale for all tokens of a run differ most of all.
+ * - Int8 weights with one scale for all tokens of a run never give the bits of single steps.
+ * - GroupQueryAttention (in place) multiplies one query and several by different kernels, which round differently, and a run of
+ *   four costs there nearly as much as four runs. So nothing is drafted for such graphs at all.
  *
- * Which of them a graph is, is measured at the first drafts, a few runs at each, since most texts never have one. **Faster**: what runs of each size cost is measured
- * as they happen, what a draft is worth is its chance (`draft.ts`), and a draft is read where it pays. The costs of runs that do not
- * happen would never be known again, so now and then one does.
+ * Which of the others a graph is, is measured at the first drafts, a few runs at each, since most texts never have one.
+ *
+ * **Faster**: what runs of each size cost is measured as they happen, what a draft is worth is its chance (`draft.ts`), and a draft
+ * is read where it pays. The costs of runs that do not happen would never be known again, so now and then one does.
  */
 import type { Draft, Drafter } from './draft.ts'
 
@@ -105,13 +107,16 @@ export function readableFrom(length: number): number {
   return group - ((length + 1) % group)
 }
 
-/** A mean that follows, and does not follow what happens once: another process that had the core, a collection of garbage. */
+/**
+ * A mean that follows, and does not follow what happens once: another process that had the core, a collection of garbage. Clocks
+ * may count whole milliseconds.
+ */
 class Mean {
   value = 0
   #count = 0
 
   add(value: number): void {
-    const bounded = this.#count < 4 ? value : Math.min(value, 3 * this.value)
+    const bounded = this.#count < 4 ? value : Math.min(value, 3 * this.value + 1)
     this.#count = Math.min(this.#count + 1, smoothing)
     this.value += (bounded - this.value) / this.#count
   }

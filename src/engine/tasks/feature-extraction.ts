@@ -1,5 +1,6 @@
 /** One vector per text: the graph's own, or its token vectors pooled as the model's files say; unit length by default. */
-import { modelFailed } from '#contracts/errors.ts'
+import { invalidParameter, modelFailed } from '#contracts/errors.ts'
+import { limits } from '#contracts/limits.ts'
 import { taskSignature } from '#contracts/task-signatures.ts'
 import { tensorOf } from '#contracts/tensor.ts'
 import { measureText } from '../measure-text.ts'
@@ -42,6 +43,7 @@ export const featureExtractionTask: TaskDefinition = {
       async invoke(request, signal) {
         const wanted = integerParam(request.params, 'dimensions', 1, known ?? Number.MAX_SAFE_INTEGER)
         const texts = textRows(request.inputs)
+        requireReplyRoom(texts.length, wanted ?? known ?? config.hiddenSize ?? 0)
         const startedMs = performance.now()
         const read = (row: RowOutput) => {
           const vector = vectorOf(row)
@@ -58,6 +60,13 @@ export const featureExtractionTask: TaskDefinition = {
       },
     }
   },
+}
+
+/** A short text becomes a long vector, so that a body of the usual size could ask for a reply that nobody can write. */
+function requireReplyRoom(rows: number, dimensions: number): void {
+  const most = Math.floor(limits.replyVectorNumbers / Math.max(dimensions, 1))
+  if (rows > most)
+    throw invalidParameter('text', `${rows} rows came; a reply holds ${most} vectors of ${dimensions} numbers`)
 }
 
 function vectorsOf(session: OrtSession, poolingChosen: boolean): Port {

@@ -21,6 +21,7 @@ export const textGenerationTask: TaskDefinition = {
     return {
       signature: taskSignature('text-generation'),
       generate: (request, signal) => generate(model, request, signal),
+      broken: () => model.scheduler.broken,
       // Nothing tells whose the rows are, so each invocation is a tenant of its own.
       invoke: (request, signal) => continueRows(model, `rows ${invocations++}`, request, signal),
     }

@@ -108,7 +108,7 @@ describe.for([tinyStories, story])('$name', (description) => {
 
   it('500 streams that are left early leave nothing behind', async ({ skip }) => {
     skip(missing !== '', missing)
-    let [heapBytes, block] = [0, 0]
+    let [block, heapBytes] = [0, 0]
     for (let round = 0; round < 500; round++) {
       const abort = new AbortController()
       const request = requestOf(prompts[round % 8]!, { sampling: seeded(round), tenant: 'five' })
@@ -118,10 +118,10 @@ describe.for([tinyStories, story])('$name', (description) => {
         if (round % 2) abort.abort()
         else break
       }
-      if (round === 100) [heapBytes, block] = [ort.heapBytes, nextBlock(ort, 4096)]
+      if (round === 100) [block, heapBytes] = [nextBlock(ort, 2 ** 20), ort.heapBytes]
     }
     expect(ort.heapBytes).toBe(heapBytes)
-    expect(nextBlock(ort, 4096)).toBeLessThanOrEqual(block)
+    expect(nextBlock(ort, 2 ** 20)).toBeLessThanOrEqual(block)
     expect(textOf(await ask(prompts[0]!, { sampling: seeded(1) }))).toBe(
       textOf(await ask(prompts[0]!, { sampling: seeded(1) })),
     )

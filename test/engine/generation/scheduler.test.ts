@@ -3,6 +3,7 @@ import type { GenerationEvent } from '#contracts/generation.ts'
 import { generate } from '#src/engine/generation/generate.ts'
 import { PrefixCache } from '#src/engine/generation/prefix-cache.ts'
 import { TenantQueue } from '#src/engine/generation/tenant-queue.ts'
+import { OrtTrapped } from '#src/engine/ort/error.ts'
 import type { Ort } from '#src/engine/ort/instance.ts'
 import { bootNodeOrt } from '../../support/node-ort.ts'
 import {
@@ -136,6 +137,45 @@ describe(`one place ${tinyStories.missing}`, () => {
     const texts = (await Promise.all(requests)).map((events) => textOf(events))
     expect(new Set(texts).size).toBe(1)
     expect(most).toBe(3)
+  })
+
+  facts(
+    'an engine that stops ends those it was writing for; the others may ask elsewhere, and it says so',
+    async () => {
+      const { model, decoder } = rescheduled(loaded, { rows: 1 })
+      decoder.step = () => {
+        throw new OrtTrapped('a run', new Error('unreachable'))
+      }
+      const running = collect(generate(model, requestOf(prompt)))
+      const waiting = generate(model, requestOf(prompt))
+      await expect(waiting).rejects.toMatchObject({ status: 503, code: 'TEMPORARILY_UNAVAILABLE' })
+      expect((await running).at(-1)).toMatchObject({ type: 'failed', error: { status: 500 } })
+      expect(model.scheduler.broken).toContain('unreachable')
+      await expect(generate(model, requestOf(prompt))).rejects.toMatchObject({ status: 503 })
+    },
+  )
+
+  facts('pieces of a prompt end where their position says, whoever writes meanwhile', async () => {
+    const pieceTokens = (position: number) => (position < 64 ? 16 : 8)
+    const { model, decoder } = rescheduled(loaded, {}, { pieceTokens })
+    const lengths: number[] = []
+    const read = decoder.read.bind(decoder)
+    decoder.read = (row, tokens) => {
+      lengths.push(tokens.length)
+      return read(row, tokens)
+    }
+    const long = Array.from({ length: 101 }, (_, index) => 3 + (index % 300))
+    const ask = (tenant: string) => collect(generate(model, requestOf(long, { maxTokens: 8, topLogprobs: 2, tenant })))
+    const alone = await ask('one')
+    const cut = [16, 16, 16, 16, 8, 8, 8, 8, 5]
+    expect(lengths).toEqual(cut)
+    const writing = collect(generate(model, requestOf(prompt, { maxTokens: 40, tenant: 'two' })))
+    const [beside, kept] = [await ask('two'), await ask('one')]
+    await writing
+    expect(lengths.slice(cut.length)).toEqual([5, ...cut, 5])
+    expect(only(kept, 'prompt-read').cachedTokens).toBe(96)
+    const texts = [alone, beside, kept].map((events) => events.filter(({ type }) => type === 'text-delta'))
+    expect(texts).toEqual([texts[0], texts[0], texts[0]])
   })
 
   facts('what the graph refuses ends its own request and no other', async () => {

@@ -1,7 +1,7 @@
 /** Health and metrics. */
 import { isServingError, unavailable } from '#contracts/errors.ts'
 import type { Endpoint } from '#contracts/registry.ts'
-import { nativeRequest } from '#src/gateway/dialects/native.ts'
+import { answerExample } from '#src/gateway/answer-example.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { type Call, json, type PublicCall } from '../call.ts'
 import { endpointFor } from '../endpoint-access.ts'
@@ -51,7 +51,8 @@ async function probe(call: PublicCall, endpoint: Endpoint): Promise<void> {
   const version = entity && versionOf(call, entity)
   if (!entity || !version) throw unavailable(`The starter endpoint ${endpoint.name} is coming up.`, 1)
   try {
-    await host.run(specOf(endpoint, entity, version, env.IDLE_MS), nativeRequest(version.inputExample, version))
+    const spec = specOf(endpoint, entity, version, env.IDLE_MS)
+    await answerExample(version.inputExample, { host, spec, version })
     answered.add(endpoint.id)
   } catch (error) {
     throw unavailable(
