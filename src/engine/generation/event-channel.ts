@@ -35,6 +35,7 @@ export class EventChannel<T> implements AsyncIterableIterator<T> {
       this.#abandoned()
     }
     this.#events.length = 0
+    this.#wake?.()
     return { value: undefined, done: true }
   }
 

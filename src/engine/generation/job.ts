@@ -83,6 +83,11 @@ export class Job implements Place {
     return (this.#takenMs ?? this.#hooks.now()) - this.#arrivedMs
   }
 
+  /** Since it was taken up; 0 while it waits. */
+  get ranMs(): number {
+    return this.#takenMs === undefined ? 0 : this.#hooks.now() - this.#takenMs
+  }
+
   get isLate(): boolean {
     return this.#hooks.now() - this.#arrivedMs >= this.request.deadlineMs
   }

@@ -41,6 +41,9 @@ export interface SchedulerOptions {
   now?(): number
 }
 
+/** What `Retry-After` goes by before anything has ended. */
+const unmeasuredEndMs = 250
+
 export class Scheduler {
   readonly #decoder: Decoder
   readonly #prompts: PromptChunks
@@ -51,9 +54,8 @@ export class Scheduler {
   readonly #reading: Job[] = []
   readonly #active = new Set<Job>()
   #working = false
-  /** Milliseconds from one end to the next while others wait, smoothed. */
-  #endsEveryMs = 1_000
-  #lastEndMs: number | undefined
+  /** Milliseconds from one end to the next, smoothed; undefined until one has ended. */
+  #endsEveryMs: number | undefined
   #broken: string | undefined
 
   constructor(options: SchedulerOptions) {
@@ -226,17 +228,16 @@ export class Scheduler {
     const at = this.#reading.indexOf(job)
     if (at >= 0) this.#reading.splice(at, 1)
     if (!this.#active.delete(job)) return
-    const endMs = this.#now()
-    if (this.#lastEndMs !== undefined && this.#waiting.size > 0) {
-      this.#endsEveryMs += (endMs - this.#lastEndMs - this.#endsEveryMs) / 8
-    }
-    this.#lastEndMs = endMs
+    // As if all that ran beside it took as long: then one of them ends this often.
+    const everyMs = job.ranMs / (this.#active.size + 1)
+    this.#endsEveryMs =
+      this.#endsEveryMs === undefined ? everyMs : this.#endsEveryMs + (everyMs - this.#endsEveryMs) / 8
     this.#wake()
   }
 
   /** Half of those who wait now will have their turn by the time that is named. */
   #full(): ServingError {
-    const seconds = Math.ceil((this.#endsEveryMs * this.#waiting.size) / 2 / 1000)
+    const seconds = Math.ceil(((this.#endsEveryMs ?? unmeasuredEndMs) * this.#waiting.size) / 2 / 1000)
     return exhausted(
       `${this.#waiting.size} text generations wait for this endpoint already; ${this.#options.queueLimit} may wait.`,
       Math.min(Math.max(seconds, 1), 60),
