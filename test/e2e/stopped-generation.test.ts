@@ -12,7 +12,7 @@ describe('an engine that stops in the middle of a text', () => {
   let server: TestServer
   beforeAll(async () => {
     server = await startTestServer({ runMs: 1_000 })
-    const example = { input_example: { prompt: 'a', max_tokens: 2 } }
+    const example = { input_example: { prompt: 'a', temperature: 0, max_tokens: 2 } }
     expect((await importFiles(server, files(), 'stopping', example)).json).toMatchObject({ name: 'stopping' })
     await createEndpoint(server, 'stopping', 'stopping')
   })
@@ -74,7 +74,7 @@ function stoppingDecoder(): Uint8Array {
   const trips = graph.add('Mul', [graph.add('Div', [largest, graph.ints(endless)]), graph.ints(2 ** 40)])
   const always = graph.constant('always', { dtype: 'bool', shape: [], values: Uint8Array.of(1) })
   const nothing = graph.add('Loop', [trips, always, graph.floats(0)], { attributes: { body: body.graph } })
-  const hot = graph.add('OneHot', [ids, graph.ints(vocabulary), graph.floats([0, 1])])
+  const hot = graph.add('OneHot', [ids, graph.ints(vocabulary), graph.floats([0, 1_000])])
   graph.add('Add', [hot, nothing], { outputs: ['logits'] })
   graph.output('logits', 'float32', ['rows', 'tokens', vocabulary])
   const read = graph.add('Unsqueeze', [graph.add('Cast', [ids], { attributes: { to: 1 } }), graph.ints([1, 3])])
