@@ -14,12 +14,16 @@ import { bundleOf } from './spec-header.ts'
 
 /** The request that found no snapshot is answered first, and so is what follows it closely: imports come one after the other. */
 const delayMs = 1_000
+/** What comes closely for ever does not put it off for ever. */
+const longestDelayMs = 3_000
 const mostAttempts = 2
 /** Between the end of the last builder isolate and that of this object, which holds its memory. */
 const restMs = 100
 
 export class SnapshotBuilder extends DurableObject<HostEnv> {
   readonly #sql = this.ctx.storage.sql
+  /** When the next alarm is due at the latest; undefined where none is set. */
+  #latestMs: number | undefined
 
   constructor(ctx: DurableObjectState, env: HostEnv) {
     super(ctx, env)
@@ -33,11 +37,14 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
     const { env } = await bundleOf(request.headers)
     const key = await snapshotKeyOf(env.SPEC)
     this.#sql.exec('INSERT OR IGNORE INTO wanted (key, spec) VALUES (?, ?)', key, request.headers.get('x-glim-spec'))
-    await this.ctx.storage.setAlarm(Date.now() + delayMs)
+    const nowMs = Date.now()
+    this.#latestMs ??= nowMs + longestDelayMs
+    await this.ctx.storage.setAlarm(Math.min(nowMs + delayMs, this.#latestMs))
     return new Response()
   }
 
   async alarm(): Promise<void> {
+    this.#latestMs = undefined
     for (let wanted = this.#next(); wanted; wanted = this.#next()) {
       this.#sql.exec('UPDATE wanted SET attempts = attempts + 1 WHERE key = ?', wanted.key)
       await this.ctx.storage.sync()
