@@ -29,7 +29,8 @@ export function hostClient(fetcher: Fetcher): Host {
         body,
         ...(signal ? { signal } : {}),
       })
-      const { tensors, rest } = decodeFrame(await (await accepted(response)).bytes())
+      if (!response.ok) throw await refusalOf(response)
+      const { tensors, rest } = decodeFrame(await response.bytes())
       return { outputs: tensors, ...(rest as Omit<InvocationReply, 'outputs'>) }
     },
     async generate(spec, request, signal) {
@@ -83,12 +84,13 @@ function headerOf(spec: EndpointSpec): string {
 /** @throws {ServingError} the host's refusal, or INTERNAL_ERROR where it did not answer in form. */
 async function accepted(response: Response): Promise<Response> {
   if (response.ok) return response
-  const text = await response.text()
-  let facts: ServingErrorFacts
+  throw await refusalOf(response)
+}
+
+async function refusalOf(response: Response): Promise<ServingError> {
   try {
-    facts = JSON.parse(text) as ServingErrorFacts
+    return new ServingError((await response.json()) as ServingErrorFacts)
   } catch {
-    throw internal(`The host answered ${response.status}.`)
+    return internal(`The host answered ${response.status}.`)
   }
-  throw new ServingError(facts)
 }

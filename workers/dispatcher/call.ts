@@ -15,6 +15,8 @@ export interface PublicCall {
   view: RegistryView
   /** Keeps the isolate at work beyond the reply. */
   ctx: ExecutionContext
+  /** Whether the reply was made with the request's id. */
+  isIdentified: boolean
 }
 
 export interface Call extends PublicCall {
@@ -41,4 +43,10 @@ export function originOf({ request }: Pick<PublicCall, 'request'>): string {
 /** JSON with the status that successful native calls have, create too. */
 export function json(value: unknown, headers: Record<string, string> = {}): Response {
   return new Response(JSON.stringify(value), { headers: { 'content-type': 'application/json', ...headers } })
+}
+
+/** The same with the request's id from the start: to set a header of a finished reply costs a tenth of what a request costs. */
+export function identifiedJson(call: PublicCall, value: unknown, headers: Record<string, string>): Response {
+  call.isIdentified = true
+  return json(value, { ...headers, 'x-request-id': call.requestId })
 }

@@ -23,7 +23,6 @@ export default {
       const match = matchRoute(isHead ? 'GET' : request.method, path)
       if (!match) return noRoute(request.method, path, requestId)
       const response = await answer(match, request, path, requestId, env, ctx)
-      response.headers.set('x-request-id', requestId)
       return isHead ? new Response(null, response) : response
     } catch (error) {
       if (!(error instanceof ServingError)) {
@@ -44,10 +43,24 @@ async function answer(
 ): Promise<Response> {
   const services = servicesOf(env)
   const view = await services.views.current()
-  const call: PublicCall = { request, path, requestId, params: decoded(params, path), services, view, ctx }
-  if (route.access === 'public') return route.handle(call)
-  const hash = digestOfToken(bearerToken(request.headers))
-  return route.handle(Object.assign(call, { principal: principalOf(hash, view.tokens, Date.now()) }))
+  const call: PublicCall = {
+    request,
+    path,
+    requestId,
+    params: decoded(params, path),
+    services,
+    view,
+    ctx,
+    isIdentified: false,
+  }
+  let response: Response
+  if (route.access === 'public') response = await route.handle(call)
+  else {
+    const hash = digestOfToken(bearerToken(request.headers))
+    response = await route.handle(Object.assign(call, { principal: principalOf(hash, view.tokens, Date.now()) }))
+  }
+  if (!call.isIdentified) response.headers.set('x-request-id', requestId)
+  return response
 }
 
 /** An unknown path, or a known one with another method. */

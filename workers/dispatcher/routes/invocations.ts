@@ -19,7 +19,7 @@ import { type Invocation, type Served, serve } from '#src/gateway/serve.ts'
 import { splitTraffic } from '#src/policies/split.ts'
 import { permissionOf, permits } from '#src/registry/permission-view.ts'
 import { jsonBody } from '../bodies.ts'
-import { type Call, json } from '../call.ts'
+import { type Call, identifiedJson, json } from '../call.ts'
 import { endpointFor } from '../endpoint-access.ts'
 import { serveOptions } from '../serve-options.ts'
 import { entityOf, versionOf } from './endpoints.ts'
@@ -68,7 +68,7 @@ async function invokeRows(
   const reply = encoding
     ? embeddingsReply(served.reply, endpoint.name, encoding)
     : nativeReply(served.reply, served.version)
-  return json(reply, { 'served-model-name': served.entity.name })
+  return identifiedJson(call, reply, { 'served-model-name': served.entity.name })
 }
 
 /** A native body that is a table, not JSON. */
@@ -98,7 +98,9 @@ export async function embeddings(call: Call): Promise<Response> {
     encoding = parsed.encoding
     return parsed.request
   })
-  return json(embeddingsReply(served.reply, endpoint.name, encoding), { 'served-model-name': served.entity.name })
+  return identifiedJson(call, embeddingsReply(served.reply, endpoint.name, encoding), {
+    'served-model-name': served.entity.name,
+  })
 }
 
 /** GET /v1/models: the endpoints that the caller may query. */
@@ -150,7 +152,11 @@ export async function openInferenceInfer(call: Call): Promise<Response> {
     },
     only,
   )
-  return json(openInferenceReply(served.reply, endpoint.name, served.version.version, id ?? call.requestId))
+  return identifiedJson(
+    call,
+    openInferenceReply(served.reply, endpoint.name, served.version.version, id ?? call.requestId),
+    {},
+  )
 }
 
 /** Known routes of other dialects that this version lacks. */
