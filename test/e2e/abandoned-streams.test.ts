@@ -4,7 +4,7 @@ import { createEndpoint, importFolder } from '../support/import-folder.ts'
 import { adminTestToken, startTestServer, type TestServer } from '../support/server.ts'
 import { haveSharedModels, sharedModelPath, withoutSharedModels } from '../support/shared-models.ts'
 
-const [streams, width] = [250, 10]
+const [streams, width] = [120, 10]
 const prompts = ['Once upon a time', 'Lily had a red ball. Tim had a red ball. Lily had', 'The little fox']
 const body = { temperature: 0.9, max_tokens: 400, ignore_eos: true, stream: true }
 

@@ -9,7 +9,7 @@ import { workerdPid } from '../support/workerd-pid.ts'
 
 /** Until compiled code and caches have settled. */
 const warmUp = 1_000
-const requests = 4_000
+const requests = 3_000
 const callers = 8
 const name = 'scale'
 const answer = '{"predictions":{"y":[[3,6]]}}'
