@@ -139,7 +139,7 @@ describe('the cache on disk', () => {
     } finally {
       await server.stop()
     }
-  })
+  }, 120_000)
 })
 
 /** Uploads a blob that the hub does not have. */

@@ -13,9 +13,9 @@ import { snapshotKeyOf } from './snapshot-key.ts'
 import { bundleOf } from './spec-header.ts'
 
 /** The request that found no snapshot is answered first, and so is what follows it closely: imports come one after the other. */
-const delayMs = 500
+const delayMs = 1_000
 /** What comes closely for ever does not put it off for ever. */
-const longestDelayMs = 2_000
+const longestDelayMs = 3_000
 const mostAttempts = 2
 /** Between the end of the last builder isolate and that of this object, which holds its memory. */
 const restMs = 100
