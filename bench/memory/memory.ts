@@ -32,7 +32,7 @@ export async function memory(): Promise<BenchmarkResult> {
     await server.serve('encoder', files, { task: 'feature-extraction' })
     const empty = [{ path: 'model.onnx', bytes: new TextEncoder().encode('no model') }]
     await server.serve('empty', empty, { task: 'tensor' })
-    while (!(await load(server, 'encoder')).includes('from its snapshot')) await wait(100)
+    while (!(await load(server, 'encoder')).includes('from its snapshot')) await wait(1_200)
 
     const differences: number[] = []
     const rows: Record<string, string | number>[] = []

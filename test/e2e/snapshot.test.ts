@@ -47,9 +47,9 @@ async function coldStart(): Promise<string> {
   return (await loadsOf(model)).at(-1)!
 }
 
-/** A snapshot is built behind the scenes, so cold starts change at a moment of its choosing. */
+/** A snapshot is built behind the scenes once nobody has asked for anything for a second. */
 async function untilLoadSays(what: string): Promise<void> {
-  await vi.waitFor(async () => expect(await coldStart()).toContain(what), { timeout: 20_000, interval: 50 })
+  await vi.waitFor(async () => expect(await coldStart()).toContain(what), { timeout: 20_000, interval: 1_200 })
 }
 
 /** The digests of a version's own blobs. */

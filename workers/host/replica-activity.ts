@@ -33,6 +33,14 @@ export function mountedManifests(): Digest[] {
   return [...activity.values()].flatMap(({ state, manifest }) => (state !== 'cold' && manifest ? [manifest] : []))
 }
 
+/** When a replica last had a request; now while one is in flight. */
+export function lastBusyMs(): number {
+  return Math.max(
+    0,
+    ...[...activity.values()].map(({ inFlight, lastUsedMs }) => (inFlight > 0 ? Date.now() : lastUsedMs)),
+  )
+}
+
 export function replicaState(id: string): ReplicaState {
   const { state, inFlight, memory } = activityOf(id)
   return { state, inFlight, memory: state === 'warm' ? memory : null }

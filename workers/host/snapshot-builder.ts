@@ -9,20 +9,21 @@ import { DurableObject } from 'cloudflare:workers'
 import type { HostEnv } from './env.ts'
 import { modelCache } from './env.ts'
 import { isolateCode } from './isolate-code.ts'
+import { lastBusyMs } from './replica-activity.ts'
 import { snapshotKeyOf } from './snapshot-key.ts'
 import { bundleOf } from './spec-header.ts'
 
-/** The request that found no snapshot is answered first, and so is what follows it closely: imports come one after the other. */
-const delayMs = 1_000
-/** What comes closely for ever does not put it off for ever. */
-const longestDelayMs = 3_000
+/** So long nobody may have asked for anything: a build takes the thread that requests and imports need. */
+const quietMs = 1_000
+/** A host that is never quiet builds all the same, at the cost of one slow answer, so that its next cold starts are fast. */
+const longestDelayMs = 15_000
 const mostAttempts = 2
 /** Between the end of the last builder isolate and that of this object, which holds its memory. */
 const restMs = 100
 
 export class SnapshotBuilder extends DurableObject<HostEnv> {
   readonly #sql = this.ctx.storage.sql
-  /** When the next alarm is due at the latest; undefined where none is set. */
+  /** When to build at the latest; undefined where nothing is wanted. */
   #latestMs: number | undefined
 
   constructor(ctx: DurableObjectState, env: HostEnv) {
@@ -37,15 +38,20 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
     const { env } = await bundleOf(request.headers)
     const key = await snapshotKeyOf(env.SPEC)
     this.#sql.exec('INSERT OR IGNORE INTO wanted (key, spec) VALUES (?, ?)', key, request.headers.get('x-glim-spec'))
-    const nowMs = Date.now()
-    this.#latestMs ??= nowMs + longestDelayMs
-    await this.ctx.storage.setAlarm(Math.min(nowMs + delayMs, this.#latestMs))
+    await this.#waitForQuiet()
     return new Response()
   }
 
+  async #waitForQuiet(): Promise<void> {
+    this.#latestMs ??= Date.now() + longestDelayMs
+    await this.ctx.storage.setAlarm(Math.min(lastBusyMs() + quietMs, this.#latestMs))
+  }
+
   async alarm(): Promise<void> {
-    this.#latestMs = undefined
+    this.#latestMs ??= Date.now() + longestDelayMs
     for (let wanted = this.#next(); wanted; wanted = this.#next()) {
+      if (Date.now() < Math.min(lastBusyMs() + quietMs, this.#latestMs)) return this.#waitForQuiet()
+      this.#latestMs = Date.now() + longestDelayMs
       this.#sql.exec('UPDATE wanted SET attempts = attempts + 1 WHERE key = ?', wanted.key)
       await this.ctx.storage.sync()
       try {
@@ -55,6 +61,7 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
       }
       this.#sql.exec('DELETE FROM wanted WHERE key = ?', wanted.key)
     }
+    this.#latestMs = undefined
     setTimeout(async () => {
       await this.ctx.storage.sync()
       if (!this.#next()) this.ctx.abort('glim: no more snapshots to build')

@@ -30,17 +30,31 @@ const version = '1'
 export async function installStarters(options: StarterOptions): Promise<void> {
   const { client, models, terminal } = options
   const installed = await client.starters()
+  const missing = (await starterFolders(models)).filter((name) => !installed?.includes(name))
   const added: string[] = []
-  for (const name of await starterFolders(models)) {
-    if (installed?.includes(name)) continue
-    terminal.progress(`Installing the starter ${name} …`)
+  const comingUp: string[] = []
+  /** One that fails must not take the server with it. It is tried again at the next start. */
+  const attempt = async (name: string, work: () => Promise<void>) => {
     try {
-      await install(name, options)
-      added.push(name)
+      await work()
     } catch (error) {
-      // One that fails must not take the server with it. It is tried again at the next start.
       terminal.note(`The starter ${name} is not installed: ${failureFrom(error).message}`)
     }
+  }
+  for (const name of missing) {
+    terminal.progress(`Installing the starter ${name} …`)
+    await attempt(name, async () => {
+      const isOurs = await install(name, options)
+      if (isOurs) comingUp.push(name)
+      else added.push(name)
+    })
+  }
+  // Each comes up while the next one is sent.
+  for (const name of comingUp) {
+    await attempt(name, async () => {
+      await deployed(name, { client, everyMs: 20 })
+      added.push(name)
+    })
   }
   terminal.progress(null)
   if (installed === null || added.length > 0) await client.setStarters([...(installed ?? []), ...added])
@@ -69,25 +83,24 @@ async function taskOfCard(folder: string): Promise<Task | undefined> {
   return tag === 'sentence-similarity' ? 'feature-extraction' : isTask(tag) ? tag : undefined
 }
 
-async function install(name: string, { client, models, terminal }: StarterOptions): Promise<void> {
+/** Resolves once the endpoint exists, which comes up by itself; to false where its name is somebody else's model. */
+async function install(name: string, { client, models, terminal }: StarterOptions): Promise<boolean> {
   try {
     const task = await taskOfCard(join(models, name))
     await importModel(pathSource(join(models, name), `starter ${name}`), { client, name, version, task })
   } catch (error) {
     if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error
     terminal.note(`There is another model ${name}, so the starter of that name stays away.`)
-    return
+    return false
   }
+  const config = configFrom({ models: [`${name}/${version}`], traffic: undefined, scaleToZero: true })
   try {
-    await client.createEndpoint(
-      name,
-      configFrom({ models: [`${name}/${version}`], traffic: undefined, scaleToZero: true }),
-    )
+    await client.createEndpoint(name, config)
   } catch (error) {
     // From a start that died after this step, or somebody's own.
     if (!hasCode(error, 'RESOURCE_ALREADY_EXISTS')) throw error
   }
-  await deployed(name, { client })
+  return true
 }
 
 function hasCode(error: unknown, code: string): boolean {
