@@ -12,6 +12,7 @@
  */
 import { cancelled, deadlineExceeded, exhausted } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
+import { nextTurn } from './next-turn.ts'
 
 export interface BatcherOptions<Row> {
   /** Tokens of a row. Rows of different lengths never share a run. */
@@ -64,7 +65,7 @@ export class Batcher<Row> {
       queueRequests: limits.replicaQueue,
       queueTokens: limits.queuedTokens,
       now: () => performance.now(),
-      nextTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
+      nextTurn,
       ...options,
     }
   }

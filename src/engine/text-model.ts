@@ -12,6 +12,7 @@ import { rowsThatFit } from './activation-memory.ts'
 import { isBatchInvariant } from './batch-invariance.ts'
 import { Batcher } from './batcher.ts'
 import type { ModelConfig } from './model-config.ts'
+import { nextTurn } from './next-turn.ts'
 import type { Port } from './ort/ports.ts'
 import type { OrtSession } from './ort/session.ts'
 import type { TextRow } from './text-columns.ts'
@@ -135,7 +136,7 @@ export async function loadTextModel(
         characters += charactersPerRow + text.length + (pair?.length ?? 0)
         if (characters < charactersPerTurn) continue
         characters = 0
-        await new Promise((resolve) => setTimeout(resolve, 0))
+        await nextTurn()
         if (signal?.aborted) break
       }
       await batcher.submit(rows, signal)

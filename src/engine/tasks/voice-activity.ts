@@ -10,6 +10,7 @@ import { readWav } from '../audio/read-wav.ts'
 import { endSpeech, followFrame, type Segment, type SegmentOptions } from '../audio/speech-segments.ts'
 import { decodeState, encodeState, newVoiceState, type VoiceSizes, type VoiceState } from '../audio/voice-state.ts'
 import { floatsOf } from '../floats.ts'
+import { nextTurn } from '../next-turn.ts'
 import type { OrtSession } from '../ort/session.ts'
 import { booleanParam, integerParam, numberParam, type Params, textParam } from '../params.ts'
 import { runGraph } from '../run-graph.ts'
@@ -91,7 +92,7 @@ async function follow(samples: Float32Array, state: VoiceState, { hear, isLast, 
     const ended = followFrame(state.segments, probability, options)
     if (ended) segments.push(ended)
     if (probabilities.length % framesPerTurn !== 0) continue
-    await new Promise((resolve) => setTimeout(resolve, 0))
+    await nextTurn()
     if (signal?.aborted) throw cancelled()
   }
   state.rest = all.slice(Math.min(at, all.length))
