@@ -96,8 +96,8 @@ export function permissionDenied(message: string): ServingError {
   return new ServingError({ code: 'PERMISSION_DENIED', status: 403, message })
 }
 
-export function doesNotExist(message: string): ServingError {
-  return new ServingError({ code: 'RESOURCE_DOES_NOT_EXIST', status: 404, message })
+export function doesNotExist(message: string, field?: string): ServingError {
+  return new ServingError({ code: 'RESOURCE_DOES_NOT_EXIST', status: 404, message, ...(field ? { field } : {}) })
 }
 
 export function alreadyExists(message: string): ServingError {

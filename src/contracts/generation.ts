@@ -9,7 +9,7 @@ export interface GenerationRequest {
   prompt: Prompt
   /** Independent continuations of the prompt (`n`). */
   choices: number
-  /** Most tokens of each choice; null: as many as the context has room for. */
+  /** Most tokens of each choice; null: as many as the context has room for. With 0 nothing is written: the prompt is counted, and echoed. */
   maxTokens: number | null
   sampling: Sampling
   /** Texts that end a choice; they are not part of it. */
@@ -35,6 +35,8 @@ export type Prompt =
       tools: readonly Tool[]
       toolChoice: ToolChoice
       parallelToolCalls: boolean
+      /** Further variables of the model's chat template, by name. */
+      templateVariables?: Readonly<Record<string, unknown>>
     }
   | { kind: 'text'; text: string }
   | { kind: 'tokens'; tokens: readonly number[] }

@@ -47,6 +47,8 @@ export const limits = {
   stopTexts: 16,
   stopTextLength: 256,
   choices: 8,
+  /** Characters of the JSON of what a request gives to the model's chat template. */
+  templateVariableCharacters: 16 * 1024,
   topLogprobs: 20,
   logitBiases: 1_024,
   /** Characters of a grammar's JSON Schema or pattern, and its states once compiled. */

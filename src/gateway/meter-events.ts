@@ -1,5 +1,5 @@
 /** The events of a generation on their way to the caller: counted for the invocation's row, and always ended as the contract says. */
-import { internal, isServingError, type ServingError } from '#contracts/errors.ts'
+import { internal, isServingError, type ServingError, unavailable } from '#contracts/errors.ts'
 import type { GenerationEvent } from '#contracts/generation.ts'
 import { callerGone, type Outcome } from './settle.ts'
 
@@ -10,8 +10,9 @@ export interface Metering {
 }
 
 /**
- * Passes events on and counts them for the row. Whatever ends them before their time, a thrown error or a stream that just
- * stops, becomes the `failed` event that the contract wants.
+ * Passes events on and counts them for the row. Whatever ends them before their time becomes the `failed` event that the contract
+ * wants. What fails in a model comes as such an event, so a stream that breaks, or just stops, has lost its isolate: it was ended,
+ * or it ended itself, and the same request finds another one.
  */
 export async function* metered(
   events: AsyncIterable<GenerationEvent>,
@@ -24,12 +25,21 @@ export async function* metered(
       yield event
       if (event.type === 'usage-final' || event.type === 'failed') return
     }
-    failure = internal('The model ended its reply before it was complete.')
+    failure = replicaLost()
   } catch (error) {
-    failure = isAborted() ? callerGone() : shownFailure(error, requestId)
+    if (isAborted()) failure = callerGone()
+    else if (isServingError(error)) failure = error
+    else {
+      console.error(`request ${requestId}: its replica was lost: ${error instanceof Error ? error.message : error}`)
+      failure = replicaLost()
+    }
   }
   outcome.status = failure.status
   yield { type: 'failed', error: failure.toJSON() }
+}
+
+function replicaLost(): ServingError {
+  return unavailable('The replica that wrote this reply was lost before the reply was complete; ask again.', 1)
 }
 
 function count(event: GenerationEvent, outcome: Outcome): void {

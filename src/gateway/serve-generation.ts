@@ -1,22 +1,20 @@
 /**
  * A text generation from an authorised request to the last byte of its reply: choose the entity, translate the body, start the
- * model, answer in one piece or as a stream, record. What is refused before the first event is an ordinary HTTP error; a failure
- * after it is told inside the stream. Whatever happens, exactly one row is recorded, once the reply has ended.
+ * model, answer in one piece or as a stream (`reply-generation.ts`), record. What is refused before the first event is an ordinary
+ * HTTP error; a failure after it is told inside the stream. Whatever happens, exactly one row is recorded, once the reply has ended.
  */
 import { badRequest, ServingError } from '#contracts/errors.ts'
 import type { GenerationEvent } from '#contracts/generation.ts'
 import type { ModelVersion } from '#contracts/registry.ts'
-import { chooseTarget, type Target } from './choose-target.ts'
+import { chooseTarget } from './choose-target.ts'
 import { inCallersWords } from './dialects/field-names.ts'
 import type { GenerationContext, GenerationPlan } from './dialects/generation-plan.ts'
 import { mergeGenerations } from './merge-generations.ts'
-import { metered, shownFailure } from './meter-events.ts'
-import { beginOutcome, callerGone, failureOf, type Inquiry, type Outcome, rowOf, type ServeOptions } from './settle.ts'
-import { eventStreamHeaders, textStream } from './sse.ts'
+import { metered } from './meter-events.ts'
+import { inEvents, inOnePiece, type Waiting } from './reply-generation.ts'
+import { beginOutcome, failureOf, type Inquiry, type Outcome, rowOf, type ServeOptions } from './settle.ts'
 
-export interface GenerationInvocation extends Inquiry {
-  /** Aborts when the caller goes away. */
-  signal: AbortSignal
+export interface GenerationInvocation extends Waiting {
   /** Reads the caller's body in its dialect; sets `clientRequestId` where the body has one. */
   translate(context: GenerationContext): GenerationPlan | Promise<GenerationPlan>
 }
@@ -52,72 +50,16 @@ export async function serveGeneration(invocation: GenerationInvocation, options:
     const streams = await allStarted(started, gone)
     const all = streams.length === 1 ? streams[0]! : mergeGenerations(streams, plan.requests[0]!.choices)
     const events = metered(all, { outcome, requestId: invocation.requestId, isAborted: () => signal.aborted })
-    if (!plan.isStreamed) {
-      const reply = await plan.reply(events)
-      settle()
-      return new Response(JSON.stringify(reply), { headers: { 'content-type': 'application/json', ...named(target) } })
-    }
     const first = await events.next()
     // Nothing has been said yet, so this can still be told by the status.
     if (!first.done && first.value.type === 'failed') throw new ServingError(first.value.error)
-    return streamed(plan, first, events, { target, outcome, settle, gone, invocation })
+    const serving = { target, outcome, settle, gone, invocation }
+    return await (plan.isStreamed ? inEvents : inOnePiece)(plan, first, events, serving)
   } catch (error) {
     gone.abort()
     const failure = failureOf(error, invocation.signal.aborted, outcome)
     settle()
     throw failure
-  }
-}
-
-interface Streaming {
-  target: Target
-  outcome: Outcome
-  settle(): void
-  gone: AbortController
-  invocation: GenerationInvocation
-}
-
-function streamed(
-  plan: GenerationPlan,
-  first: IteratorResult<GenerationEvent>,
-  rest: AsyncGenerator<GenerationEvent>,
-  streaming: Streaming,
-): Response {
-  const { target, outcome, settle, gone, invocation } = streaming
-  const cancel = () => {
-    outcome.status = callerGone().status
-    settle()
-    gone.abort()
-  }
-  invocation.signal.addEventListener('abort', cancel, { once: true })
-
-  async function* texts(): AsyncGenerator<string> {
-    try {
-      if (!first.done) yield await said(plan, first.value, invocation.requestId, outcome)
-      for await (const event of rest) {
-        const text = await said(plan, event, invocation.requestId, outcome)
-        // Many readers go away at the last event instead of waiting for the end, and that is no abort.
-        if (event.type === 'usage-final' || event.type === 'failed') settle()
-        yield text
-      }
-    } finally {
-      invocation.signal.removeEventListener('abort', cancel)
-      // Whatever the events have left running ends here, also where a text could not be written.
-      gone.abort()
-      settle()
-    }
-  }
-  return new Response(textStream(texts(), cancel), { headers: { ...eventStreamHeaders, ...named(target) } })
-}
-
-/** A dialect that cannot say an event (its store failed) says that it failed. */
-async function said(plan: GenerationPlan, event: GenerationEvent, requestId: string, outcome: Outcome) {
-  try {
-    return await plan.write(event)
-  } catch (error) {
-    const failure = shownFailure(error, requestId)
-    outcome.status = failure.status
-    return plan.write({ type: 'failed', error: failure.toJSON() })
   }
 }
 
@@ -150,10 +92,6 @@ function contextOf(
     fingerprint: `fp_${version.manifest.slice('sha256:'.length, 'sha256:'.length + 10)}`,
     createdMs: startedMs,
   }
-}
-
-function named({ entity }: Target): Record<string, string> {
-  return { 'served-model-name': entity.name }
 }
 
 function once(work: () => void): () => void {

@@ -97,6 +97,12 @@ describe.skipIf(!haveSharedModels)(`text generation (${withoutSharedModels})`, (
       })
       const second = await stream.finalResponse()
       expect(second.usage!.input_tokens).toBeGreaterThan(first.usage!.total_tokens - 2)
+      const items = await Array.fromAsync(openai(base).responses.inputItems.list(second.id, { limit: 2, order: 'asc' }))
+      expect(items.map((item) => ('content' in item ? item.content : item))).toMatchObject([
+        [{ type: 'input_text', text: start }],
+        [{ type: 'output_text', text: story }],
+        [{ type: 'input_text', text: 'Then' }],
+      ])
       await openai(base).responses.delete(first.id)
       await expect(openai(base).responses.retrieve(first.id)).rejects.toMatchObject({ status: 404 })
       await expect(

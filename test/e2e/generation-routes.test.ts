@@ -60,6 +60,9 @@ describe.skipIf(!haveSharedModels)(`routes of text generation (${withoutSharedMo
 
     it('refuses in its own shape', async () => {
       expectError(await invoke({ messages: [] }), 'native', 400)
+      const taken = await invoke({ ...chat, chat_template_kwargs: { messages: [] } })
+      expectError(taken, 'native', 400)
+      expect(taken.json.message).toContain('chat_template_kwargs.messages: ')
       expectError(await invoke('{'), 'native', 415)
       expectError(
         await server.send('POST', '/serving-endpoints/stories/invocations', '{', {

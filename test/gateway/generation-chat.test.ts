@@ -418,6 +418,18 @@ describe('a body that cannot be', () => {
     ],
     ['a format that is none', { response_format: { type: 'xml' } }, 'response_format.type', 'json_schema'],
     ['a grammar', { guided_grammar: 'x' }, 'guided_grammar', 'guided_json'],
+    [
+      'a template variable that no template could have',
+      { chat_template_kwargs: { 'a b': 1 } },
+      'chat_template_kwargs.a b',
+      'name of a variable',
+    ],
+    [
+      'template variables without measure',
+      { chat_template_kwargs: { documents: 'x'.repeat(16_384) } },
+      'chat_template_kwargs',
+      'at most 16384 characters',
+    ],
     ['an empty stop', { stop: '' }, 'stop', 'at least 1 characters'],
   ])('is refused: %s', async (_what, fields, param, message) => {
     const gateway = scriptedGateway(() => saying('never'))

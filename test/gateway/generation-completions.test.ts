@@ -43,6 +43,21 @@ describe('a completion', () => {
     expect(gateway.requests[0]).toMatchObject({ prompt: { kind: 'text', text: 'Say' }, maxTokens: 16, echo: false })
   })
 
+  it('of no tokens is the prompt that is to be repeated, and nothing else', async () => {
+    const gateway = scriptedGateway(() => [read, text('Say'), end('length'), done])
+    const asked = { model: 'tale', prompt: 'Say', max_tokens: 0 }
+    const { choices } = await clientOf(gateway).completions.create({ ...asked, echo: true })
+    expect(choices).toEqual([{ index: 0, text: 'Say', logprobs: null, finish_reason: 'length' }])
+    expect(gateway.requests[0]).toMatchObject({ maxTokens: 0, echo: true })
+    for (const [fields, param] of [
+      [{}, 'max_tokens'],
+      [{ echo: true, logprobs: 0 }, 'logprobs'],
+    ] as const) {
+      const reply = await gateway.send('/v1/completions', { ...asked, ...fields })
+      expect([reply.status, JSON.parse(reply.text).error.param]).toEqual([400, param])
+    }
+  })
+
   it.each<[string, string | string[] | number[] | number[][], string[]]>([
     ['a string', 'a', ['a/0', 'a/1']],
     ['several strings', ['a', 'b', 'c'], ['a/0', 'a/1', 'b/0', 'b/1', 'c/0', 'c/1']],

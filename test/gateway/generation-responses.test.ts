@@ -1,6 +1,8 @@
 /** OpenAI's Responses over scripted events, by hand and with the unmodified client. */
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
+import type { ChatMessage } from '#contracts/generation.ts'
+import { inputItemsPage } from '#src/gateway/dialects/openai-responses/listed-items.ts'
 import {
   done,
   end,
@@ -142,7 +144,8 @@ describe('a streamed response', () => {
       'response.completed',
     ])
     const [created] = events
-    expect(created!.data.response).toMatchObject({ status: 'in_progress', output: [], usage: null })
+    expect(created!.data.response).toMatchObject({ status: 'in_progress', output: [] })
+    expect(created!.data.response).not.toHaveProperty('usage')
     const deltas = events.filter(({ event }) => event === 'response.output_text.delta').map(({ data }) => data)
     expect(deltas).toMatchObject([
       { output_index: 1, content_index: 0, delta: 'It is ', logprobs: [] },
@@ -277,6 +280,50 @@ describe('a conversation', () => {
       },
       constraint: { kind: 'json-schema', schema: { type: 'object' } },
     })
+  })
+})
+
+describe('a response that does not exist', () => {
+  it('is named by the field that asked for it', async () => {
+    const gateway = scriptedGateway(() => saying('never'))
+    const reply = await gateway.send('/v1/responses', { model: 'tale', input: 'x', previous_response_id: 'resp_1' })
+    expect([reply.status, JSON.parse(reply.text).error]).toMatchObject([
+      404,
+      { code: 'resource_does_not_exist', param: 'previous_response_id' },
+    ])
+  })
+})
+
+describe('the input of a stored response', () => {
+  const messages: ChatMessage[] = [
+    { role: 'developer', content: 'Be brief.' },
+    { role: 'user', content: 'Time?' },
+    { role: 'assistant', content: 'Looking.', toolCalls: [{ id: 'c1', name: 'clock', arguments: '{}' }] },
+    { role: 'tool', content: 'noon', toolCallId: 'c1' },
+    { role: 'assistant', content: 'Noon.' },
+  ]
+  const page = (query = '') => inputItemsPage('resp_1', { reply: {}, messages }, new URLSearchParams(query))
+
+  it('is listed without the reply, each call and its output an item', () => {
+    expect(page('order=asc').data).toMatchObject([
+      { id: 'msg_1in1', type: 'message', role: 'developer', content: [{ type: 'input_text', text: 'Be brief.' }] },
+      { id: 'msg_1in2', role: 'user' },
+      { id: 'msg_1in3', role: 'assistant', content: [{ type: 'output_text', text: 'Looking.' }] },
+      { id: 'fc_1in4', type: 'function_call', call_id: 'c1', name: 'clock', arguments: '{}' },
+      { id: 'fco_1in5', type: 'function_call_output', call_id: 'c1', output: 'noon' },
+    ])
+  })
+
+  it('comes in pages, the newest first', () => {
+    expect(page('limit=2')).toMatchObject({ object: 'list', first_id: 'fco_1in5', last_id: 'fc_1in4', has_more: true })
+    const rest = page('limit=100&after=fc_1in4')
+    expect(rest.data.map(({ id }) => id)).toEqual(['msg_1in3', 'msg_1in2', 'msg_1in1'])
+    expect(rest.has_more).toBe(false)
+    expect(page('order=asc&after=fco_1in5').data).toEqual([])
+  })
+
+  it.each(['limit=0', 'limit=101', 'limit=x', 'order=up', 'after=msg_2in1'])('refuses %s', (query) => {
+    expect(() => page(query)).toThrow(query.split('=')[0])
   })
 })
 

@@ -1,6 +1,6 @@
 /** What holds for every dialect: one row whatever happens, back-pressure, aborts, and failures before and after the first byte. */
-import { describe, expect, it } from 'vitest'
-import { exhausted, invalidParameter } from '#contracts/errors.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { exhausted, internal, invalidParameter } from '#contracts/errors.ts'
 import type { GenerationEvent } from '#contracts/generation.ts'
 import { done, end, read, saying, scriptedGateway, text } from '../support/scripted-generation.ts'
 
@@ -110,15 +110,93 @@ describe('a reply', () => {
         throw new TypeError('secret')
       },
     ],
-  ])('whose events %s is a failure that says nothing of the inside', async (_what, events) => {
-    for (const stream of [false, true]) {
-      const gateway = scriptedGateway(events)
-      const reply = await gateway.send('/v1/chat/completions', { ...chat, stream })
-      expect(reply.text).toMatch(/internal_error/)
-      expect(reply.text).not.toMatch(/secret|DONE/)
-      expect(reply.status).toBe(stream ? 200 : 500)
-      expect(gateway.rows.map(({ status, completionTokens }) => [status, completionTokens])).toEqual([[500, 1]])
+  ])(
+    'whose events %s has lost its replica, which may be asked again, and says nothing of the inside',
+    async (_what, events) => {
+      for (const stream of [false, true]) {
+        const gateway = scriptedGateway(events)
+        const reply = await gateway.send('/v1/chat/completions', { ...chat, stream })
+        expect(reply.text).toMatch(/replica .* was lost.*temporarily_unavailable/)
+        expect(reply.text).not.toMatch(/secret|DONE/)
+        expect([reply.status, reply.headers.get('retry-after')]).toEqual(stream ? [200, null] : [503, '1'])
+        expect(gateway.rows.map(({ status, completionTokens }) => [status, completionTokens])).toEqual([[503, 1]])
+      }
+    },
+  )
+})
+
+describe('a reply in one piece that takes longer than a second', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  /** Says one text and then nothing until `go`. */
+  function slow(...last: GenerationEvent[]) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const state = { isEnded: false }
+    async function* events(signal: AbortSignal) {
+      yield* [read, text('a')]
+      signal.addEventListener('abort', () => resolve())
+      await promise
+      state.isEnded = signal.aborted
+      yield* last
     }
+    return { events, go: resolve, state }
+  }
+
+  async function begun(source: ReturnType<typeof slow>, path = '/v1/chat/completions', body: object = chat) {
+    const gateway = scriptedGateway((_request, signal) => source.events(signal))
+    const sent = gateway.fetch(`http://glim${path}`, post(body))
+    await vi.advanceTimersByTimeAsync(1_000)
+    const reply = await sent
+    return { gateway, reply, reader: reply.body!.pipeThrough(new TextDecoderStream()).getReader() }
+  }
+
+  it('begins with white space, twice a second, and is the same document', async () => {
+    const source = slow(text('b'), end(), done)
+    const { gateway, reply, reader } = await begun(source)
+    expect([reply.status, reply.headers.get('content-type')]).toEqual([200, 'application/json'])
+    expect((await reader.read()).value).toBe(' ')
+    const next = reader.read()
+    await vi.advanceTimersByTimeAsync(500)
+    expect((await next).value).toBe(' ')
+    expect(gateway.rows).toEqual([])
+    source.go()
+    const document = JSON.parse(` ${(await reader.read()).value}`)
+    expect(document).toMatchObject({ object: 'chat.completion', choices: [{ message: { content: 'ab' } }] })
+    expect((await reader.read()).done).toBe(true)
+    expect(gateway.rows).toMatchObject([{ status: 200, completionTokens: 3 }])
+  })
+
+  it.each<[string, object, object]>([
+    ['/v1/chat/completions', chat, { error: { code: 'internal_error' }, error_code: 'INTERNAL_ERROR' }],
+    [
+      '/v1/messages',
+      { model: 'tale', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] },
+      { type: 'error', error: { type: 'api_error' } },
+    ],
+  ])('says at %s why it fails, and breaks off', async (path, body, error) => {
+    const source = slow({ type: 'failed', error: internal('No more.').toJSON() })
+    const { gateway, reader } = await begun(source, path, body)
+    await reader.read()
+    source.go()
+    expect(JSON.parse((await reader.read()).value!)).toMatchObject(error)
+    await expect(reader.read()).rejects.toThrow('has failed')
+    expect(gateway.rows.map(({ status }) => status)).toEqual([500])
+  })
+
+  it('stops the model when its reader has gone', async () => {
+    const source = slow(text('b'), end(), done)
+    const { gateway, reader } = await begun(source)
+    await reader.read()
+    await reader.cancel()
+    await gateway.settled()
+    await vi.advanceTimersByTimeAsync(500)
+    expect(source.state.isEnded).toBe(true)
+    expect(gateway.rows).toMatchObject([{ status: 499, completionTokens: 1 }])
   })
 })
 

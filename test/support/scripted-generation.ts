@@ -120,7 +120,7 @@ export function scriptedGateway(generate: Script, task: ModelVersion['task'] = '
       const body = (await request.json()) as Record<string, unknown>
       const inquiry = { requestId, clientRequestId: null, endpoint, principal, signal: request.signal }
       return await serveGeneration(
-        { ...inquiry, translate: (context) => plan(body, context, store) },
+        { ...inquiry, dialect, translate: (context) => plan(body, context, store) },
         {
           host,
           record: (row) => rows.push(row),

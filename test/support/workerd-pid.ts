@@ -11,3 +11,9 @@ export function workerdPid(): number {
   })
   return Number(found)
 }
+
+/** Memory that it has in RAM, in MiB. Linux only. */
+export function residentMb(): number {
+  const [, kilobytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${workerdPid()}/status`, 'utf8'))!
+  return Number(kilobytes) / 1024
+}

@@ -80,8 +80,10 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/v1/models', access: 'token', dialect: 'openai', handle: query.listOpenaiModels },
   { method: 'GET', path: '/v1/models/:name', access: 'token', dialect: 'openai', handle: query.getOpenaiModel },
   { method: 'GET', path: '/v1/responses/:id', access: 'token', dialect: 'openai', handle: generation.getResponse },
+  { method: 'GET', path: '/v1/responses/:id/input_items', access: 'token', dialect: 'openai', handle: generation.listInputItems },
   { method: 'DELETE', path: '/v1/responses/:id', access: 'token', dialect: 'openai', handle: generation.deleteResponse },
   { method: 'GET', path: '/serving-endpoints/responses/:id', access: 'token', dialect: 'openai', handle: generation.getResponse },
+  { method: 'GET', path: '/serving-endpoints/responses/:id/input_items', access: 'token', dialect: 'openai', handle: generation.listInputItems },
   { method: 'DELETE', path: '/serving-endpoints/responses/:id', access: 'token', dialect: 'openai', handle: generation.deleteResponse },
 
   { method: 'GET', path: '/v2', access: 'token', dialect: 'open-inference', handle: query.openInferenceServer },

@@ -16,9 +16,14 @@ export interface ChatTemplate {
   /**
    * The text that the model goes on from, its own turn opened.
    *
-   * @throws {ServingError} 400 with the template's words where it refuses the conversation. Final.
+   * @param variables What the request gives to the template beside them.
+   * @throws {ServingError} 400 with the template's words where it refuses the conversation, or for a variable whose name is taken. Final.
    */
-  render(messages: readonly ChatMessage[], tools: readonly Tool[]): string
+  render(
+    messages: readonly ChatMessage[],
+    tools: readonly Tool[],
+    variables?: Readonly<Record<string, unknown>>,
+  ): string
   /** The template has a place for tools. */
   readonly knowsTools: boolean
   /**
@@ -58,7 +63,7 @@ export async function loadChatTemplate(
     knowsTools,
     toolCallTags: !knowsTools || all.includes(toolCallTags.open) ? toolCallTags : null,
     reasoningTags: all.includes(reasoningTags.close) ? reasoningTags : null,
-    render(messages, tools) {
+    render(messages, tools, given = {}) {
       const turns = messages.map((message, index) => turnOf(message, index, knowsDevelopers))
       const described = tools.map(descriptionOf)
       const values = {
@@ -69,7 +74,7 @@ export async function loadChatTemplate(
         bos_token: texts.beginText,
         eos_token: texts.endText,
       }
-      return runTemplate(tools.length > 0 && withTools ? withTools : plain, values, now())
+      return runTemplate(tools.length > 0 && withTools ? withTools : plain, { values, given, now: now() })
     },
   }
 }

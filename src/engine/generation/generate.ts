@@ -2,10 +2,11 @@
  * From prompt to text. Every choice is one loop: sample a token under the constraint, show its text, ask for the logits after it.
  * Where those come from, and who else is being served in the same step, is the scheduler's business.
  */
-import { internal, invalidParameter, isServingError } from '#contracts/errors.ts'
+import { deadlineExceeded, internal, invalidParameter, isServingError } from '#contracts/errors.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest } from '#contracts/generation.ts'
 import type { AnswerForm, AnswerForms } from './answer-form.ts'
 import { ChoiceOutput } from './choice-output.ts'
+import { countPrompt } from './count-prompt.ts'
 import { EventChannel } from './event-channel.ts'
 import type { SamplingDefaults } from './generation-config.ts'
 import type { Place } from './job.ts'
@@ -36,6 +37,13 @@ interface Plan {
   arrivedMs: number
 }
 
+/** Who is written for. */
+interface Reader {
+  emit(event: GenerationEvent): void
+  /** What to wait for before more is written, where he has not taken what there is. */
+  pause(): Promise<void> | undefined
+}
+
 /** What one choice has come to. */
 interface Written {
   tokens: number
@@ -44,7 +52,8 @@ interface Written {
 }
 
 /**
- * Resolves to the events once there is room for the request; with `maxTokens` 0 it only counts the prompt's tokens, at once.
+ * Resolves to the events once there is room for the request; with `maxTokens` 0 it only counts the prompt's tokens, and repeats
+ * the prompt where that is asked for, at once.
  *
  * @throws {ServingError} 400 for what the model cannot take, 429 where too many wait (retryable), 504 past the deadline.
  */
@@ -55,7 +64,7 @@ export async function generate(
 ): Promise<AsyncIterable<GenerationEvent>> {
   const arrivedMs = performance.now()
   const prompt = model.prompts.read(request.prompt)
-  if (request.maxTokens === 0) return counted(prompt.tokens.length)
+  if (request.maxTokens === 0) return countPrompt(request, prompt)
   const maxTokens = tokensFor(model, request, prompt)
   const sampling = resolveSampling(request.sampling, model.sampling, model.vocabulary.size)
   const plan: Plan = { request, prompt, arrivedMs, maxTokens, sampling, form: model.forms.of(request, maxTokens) }
@@ -75,12 +84,16 @@ export async function generate(
 /** Writes all choices side by side; whatever fails ends them all. */
 async function write(model: TextModel, plan: Plan, place: Place, events: EventChannel<GenerationEvent>): Promise<void> {
   const emit = (event: GenerationEvent) => events.push(event)
+  const pause = () => {
+    const room = events.room()
+    return room && beforeDeadline(room, plan)
+  }
   const promptTokens = plan.prompt.tokens.length
   try {
     const { cachedTokens, sequences } = await place.read
     emit({ type: 'prompt-read', promptTokens, cachedTokens })
     const written = await Promise.all(
-      sequences.map((sequence, choice) => writeChoice(model, plan, sequence, choice, emit)),
+      sequences.map((sequence, choice) => writeChoice(model, plan, sequence, choice, { emit, pause })),
     )
     const firstTokenMs = Math.min(...written.map((each) => each.firstTokenMs))
     emit({
@@ -110,7 +123,7 @@ async function writeChoice(
   { request, prompt, maxTokens, sampling, form: { constraint, toolCalls } }: Plan,
   sequence: Sequence,
   choice: number,
-  emit: (event: GenerationEvent) => void,
+  { emit, pause }: Reader,
 ): Promise<Written> {
   const { stop, topLogprobs } = request
   const sampler = createSampler({ sampling, choice, prompt: prompt.tokens, topLogprobs, scratch })
@@ -138,13 +151,29 @@ async function writeChoice(
     output.push(sampled)
     if (output.stopped !== null || position?.isComplete) finishReason = 'stop'
     else if (tokens === maxTokens) finishReason = 'length'
-    else logits = await sequence.next(sampled.token)
+    else {
+      const room = pause()
+      if (room) await room
+      logits = await sequence.next(sampled.token)
+    }
   }
   sequence.close()
   output.end()
   if (finishReason === 'stop' && output.calls > 0) finishReason = 'tool-calls'
   emit({ type: 'choice-end', choice, finishReason, stopText: output.stopped })
   return { tokens, reasoningTokens: output.reasoningTokens, firstTokenMs: firstTokenMs ?? performance.now() }
+}
+
+/** A reader who takes nothing any more holds his place no longer than one who does. */
+async function beforeDeadline(room: Promise<void>, { request: { deadlineMs }, arrivedMs }: Plan): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const leftMs = deadlineMs - (performance.now() - arrivedMs)
+  const timer = setTimeout(() => late.reject(deadlineExceeded(deadlineMs)), leftMs)
+  try {
+    await Promise.race([room, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Most tokens of each choice: what is asked for, as far as there is room behind the prompt. */
@@ -161,21 +190,4 @@ function tokensFor(
     )
   }
   return Math.min(maxTokens ?? Number.POSITIVE_INFINITY, longest - length)
-}
-
-async function* counted(promptTokens: number): AsyncIterable<GenerationEvent> {
-  yield { type: 'prompt-read', promptTokens, cachedTokens: 0 }
-  yield {
-    type: 'usage-final',
-    usage: {
-      promptTokens,
-      cachedTokens: 0,
-      completionTokens: 0,
-      reasoningTokens: 0,
-      queueMs: 0,
-      loadMs: 0,
-      ttftMs: 0,
-      decodeMs: 0,
-    },
-  }
 }

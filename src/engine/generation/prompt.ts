@@ -79,7 +79,7 @@ export async function loadPromptReader({ reader, loaded, contextLength }: Prompt
       if (prompt.kind === 'messages') {
         if (prompt.messages.length === 0) throw invalidParameter('messages', 'expected at least one message.')
         const tools = prompt.toolChoice === 'none' ? [] : prompt.tools
-        const text = template.render(prompt.messages, tools)
+        const text = template.render(prompt.messages, tools, prompt.templateVariables)
         const tags = template.reasoningTags
         const reasoning = tags && { ...tags, opened: text.trimEnd().endsWith(tags.open) }
         return finished(orBegin(withBegin(encode(text, 'messages'))), 'messages', { text, reasoning })

@@ -219,7 +219,7 @@ export class Scheduler {
     if (!(error instanceof RangeError)) this.#broken = problem.message
     const untouched = this.#broken === undefined ? [] : [...this.#waiting]
     this.#decoder.reset()
-    for (const job of this.#active) job.fail(problem)
+    for (const job of this.#active) job.fail(jobs.includes(job) ? problem : interrupted())
     for (const job of untouched) job.fail(untried())
   }
 
@@ -243,6 +243,14 @@ export class Scheduler {
       Math.min(Math.max(seconds, 1), 60),
     )
   }
+}
+
+/** Who took no part in the run that failed may ask for the same again. */
+function interrupted(): ServingError {
+  return unavailable(
+    'The inference engine stopped in the run of another request, and this reply with it; ask again.',
+    1,
+  )
 }
 
 /** What nobody has begun may be asked elsewhere. */

@@ -3,7 +3,7 @@
  * (Jinja) that reaches nothing but what it is given, and within bounds: of source, of steps, of the length of any text they make.
  */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
-import { badRequest, isServingError, type ServingError } from '#contracts/errors.ts'
+import { badRequest, invalidParameter, isServingError, type ServingError } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 
 /** The library's own declarations do not resolve under this project's module settings; this is what is used of it. */
@@ -41,14 +41,26 @@ export function parseTemplate(source: string): Program {
   }
 }
 
-/** @throws {ServingError} 400 with the template's own message where it refuses the conversation, fails or exceeds a bound. Final. */
-export function runTemplate(program: Program, values: Readonly<Record<string, unknown>>, now: Date): string {
+type Variables = Readonly<Record<string, unknown>>
+
+/**
+ * @param given Variables of the request, beside those that templates expect.
+ * @throws {ServingError} 400 with the template's own message where it refuses the conversation, fails or exceeds a bound,
+ * and where `given` has a name that is taken. Final.
+ */
+export function runTemplate(
+  program: Program,
+  { values, given = {}, now }: { values: Variables; given?: Variables; now: Date },
+): string {
   const scope = new OpenScope()
-  const globals = { false: false, true: true, none: null, False: false, True: true, None: null, range, raise_exception }
-  for (const [name, value] of Object.entries({ ...globals, strftime_now: (format: unknown) => strftime(now, format) }))
-    scope.set(name, value)
+  const strftime_now = (format: unknown) => strftime(now, format)
+  const constants = { false: false, true: true, none: null, False: false, True: true, None: null }
+  const own = { ...constants, range, raise_exception, strftime_now, ...values }
+  for (const name of Object.keys(given))
+    if (Object.hasOwn(own, name) || name === 'namespace')
+      throw invalidParameter(`chat_template_kwargs.${name}`, 'is a name that has its value already; leave it out.')
   try {
-    for (const [name, value] of Object.entries(values)) scope.set(name, value)
+    for (const [name, value] of Object.entries({ ...given, ...own })) scope.set(name, value)
     return String(new BoundedInterpreter(scope).run(program).value)
   } catch (error) {
     throw isServingError(error) ? error : failed('failed', error)

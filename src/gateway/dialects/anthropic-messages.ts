@@ -90,8 +90,11 @@ function messageWriter(context: GenerationContext) {
       case 'usage-final':
         usage = usageOf(event.usage)
         return (
-          typedEvent({ type: 'message_delta', delta: { ...end, stop_details: null, container: null }, usage }) +
-          typedEvent({ type: 'message_stop' })
+          typedEvent({
+            type: 'message_delta',
+            delta: { ...end, stop_details: null, container: null },
+            usage: countsOf(event.usage),
+          }) + typedEvent({ type: 'message_stop' })
         )
       case 'failed':
         return typedEvent(errorBody(new ServingError(event.error), 'anthropic', context.requestId) as { type: string })
@@ -107,23 +110,20 @@ const stopReasons: Readonly<Record<FinishReason, string>> = {
   'tool-calls': 'tool_use',
 }
 
+type Counts = Pick<GenerationUsage, 'promptTokens' | 'cachedTokens' | 'completionTokens'> & { reasoningTokens?: number }
+
 /** Anthropic counts what was read from the cache apart from the rest of the input. */
-function usageOf({
-  promptTokens,
-  cachedTokens,
-  completionTokens,
-  reasoningTokens = 0,
-}: Pick<GenerationUsage, 'promptTokens' | 'cachedTokens' | 'completionTokens'> & { reasoningTokens?: number }) {
+function countsOf({ promptTokens, cachedTokens, completionTokens, reasoningTokens = 0 }: Counts) {
   return {
     input_tokens: promptTokens - cachedTokens,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: cachedTokens,
-    cache_creation: null,
     output_tokens: completionTokens,
     output_tokens_details: { thinking_tokens: reasoningTokens },
     server_tool_use: null,
-    service_tier: 'standard',
-    inference_geo: null,
-    speed: null,
   }
+}
+
+function usageOf(counts: Counts) {
+  return { ...countsOf(counts), cache_creation: null, service_tier: 'standard', inference_geo: null, speed: null }
 }

@@ -93,6 +93,5 @@ export const refusedExtras: Readonly<Record<string, string>> = {
   bad_words: 'is not supported; use logit_bias.',
   allowed_token_ids: 'is not supported; use guided_choice or guided_regex.',
   chat_template: 'templates of the request are not used; the model brings its own.',
-  chat_template_kwargs: 'is not supported; leave it out.',
   continue_final_message: 'is not supported; the reply is always a new message.',
 }

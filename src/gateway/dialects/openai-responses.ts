@@ -54,15 +54,16 @@ function responseWriter(asked: ResponsesRequest, context: GenerationContext, sto
     status: 'in_progress',
     incomplete_details: null as { reason: string } | null,
     error: null as { code: string; message: string } | null,
-    usage: null as ReturnType<typeof usageOf> | null,
     store: asked.isStored,
   }
+  let usage: ReturnType<typeof usageOf> | undefined
   const id = replyId('resp_', context)
   const response = () => ({
     id,
     object: 'response',
     created_at: Math.floor(context.createdMs / 1_000),
     model: context.model,
+    access_programs: null,
     background: false,
     ...asked.echoed,
     max_tool_calls: null,
@@ -70,13 +71,15 @@ function responseWriter(asked: ResponsesRequest, context: GenerationContext, sto
     service_tier: 'default',
     truncation: 'disabled',
     ...state,
+    // Absent until the end: it has no place for null.
+    ...(usage ? { usage } : {}),
     output: output.items,
   })
 
   /** The reply is on disk before anybody is told that it is complete, so that a request that goes on from it finds it. */
-  async function finish(usage: GenerationUsage): Promise<void> {
+  async function finish(counted: GenerationUsage): Promise<void> {
     state.status = state.incomplete_details ? 'incomplete' : 'completed'
-    state.usage = usageOf(usage)
+    usage = usageOf(counted)
     if (state.store)
       state.store = await store.put(id, { reply: response(), messages: [...asked.messages, output.message()] })
     say(`response.${state.status}`, { response: response() })
@@ -133,7 +136,8 @@ function responseWriter(asked: ResponsesRequest, context: GenerationContext, sto
 function usageOf({ promptTokens, cachedTokens, completionTokens, reasoningTokens }: GenerationUsage) {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedTokens },
+    // What is kept for later prompts costs nobody anything, and is not counted.
+    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
     output_tokens: completionTokens,
     output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: promptTokens + completionTokens,

@@ -54,6 +54,8 @@ const zephyr = `{% for message in messages %}
 {% endif %}
 {% endfor %}`
 
+const plainEnd = "{{ messages[-1]['content'] }}"
+
 const texts = { beginText: '<s>', endText: '</s>' }
 const now = () => new Date(Date.UTC(2024, 6, 5, 23, 59))
 const load = (chat_template: unknown) =>
@@ -68,6 +70,15 @@ const talk: ChatMessage[] = [
 const weather: Tool = { name: 'weather', description: 'Tells the weather.', parameters: { type: 'object' } }
 
 describe('loadChatTemplate', () => {
+  it('gives the template the variables of the request, but for those that have a value already', async () => {
+    const thinking = `{% if enable_thinking is defined and not enable_thinking %}no {% endif %}${plainEnd}`
+    const { render } = await load(thinking)
+    expect(render(talk, [], { enable_thinking: false })).toBe('no Who are you?')
+    expect(render(talk, [])).toBe('Who are you?')
+    for (const name of ['messages', 'tools', 'add_generation_prompt', 'raise_exception', 'namespace', 'true'])
+      expect(() => render(talk, [], { [name]: false })).toThrow(`chat_template_kwargs.${name}: is a name that`)
+  })
+
   it('renders ChatML', async () => {
     expect((await load(chatMl)).render(talk, [])).toBe(
       '<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n' +

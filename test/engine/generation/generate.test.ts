@@ -9,6 +9,7 @@ import {
   type Loaded,
   loadTextModel,
   nextBlock,
+  nextTurn,
   only,
   requestOf,
   rescheduled,
@@ -153,6 +154,38 @@ describe(`requests ${tinyStories.missing}`, () => {
     const events = await ask('Once upon a time', { maxTokens: 0 })
     expect(events.map(({ type }) => type)).toEqual(['prompt-read', 'usage-final'])
     expect(only(events, 'usage-final').usage.promptTokens).toBe(5)
+    const echoed = await ask('Once upon a time', { maxTokens: 0, echo: true, choices: 2 })
+    expect([0, 1].map((choice) => textOf(echoed, choice))).toEqual(['Once upon a time', 'Once upon a time'])
+    expect(echoed.filter(({ type }) => type === 'choice-end')).toHaveLength(2)
+  })
+
+  facts('a reader who takes nothing pauses the model, and reads the same text once he goes on', async () => {
+    const { model, decoder } = rescheduled(loaded)
+    let steps = 0
+    const step = decoder.step.bind(decoder)
+    decoder.step = (rows, tokens) => {
+      steps += rows.length
+      return step(rows, tokens)
+    }
+    const request = requestOf('Once upon a time', { maxTokens: 400, ignoreEos: true, sampling: seeded(3) })
+    const reader = (await generate(model, request))[Symbol.asyncIterator]()
+    for (let turn = 0; turn < 1_000; turn++) await nextTurn()
+    expect(steps).toBeGreaterThan(200)
+    expect(steps).toBeLessThan(300)
+    const events = await Array.fromAsync({ [Symbol.asyncIterator]: () => reader })
+    expect(textOf(events)).toBe(textOf(await collect(generate(model, request))))
+    expect(only(events, 'usage-final').usage.completionTokens).toBe(400)
+  })
+
+  facts('a reader who takes nothing until the deadline loses his place to the next', async () => {
+    const { model } = rescheduled(loaded, { rows: 1 })
+    const endless = { maxTokens: 400, ignoreEos: true, deadlineMs: 1_000 }
+    const stalled = await generate(model, requestOf('Once upon a time', endless))
+    expect(textOf(await ask('Once upon a time', { maxTokens: 3 }))).toBe(
+      textOf(await collect(generate(model, requestOf('Once upon a time', { maxTokens: 3 })))),
+    )
+    const events = await Array.fromAsync(stalled)
+    expect(events.at(-1)).toMatchObject({ type: 'failed', error: { status: 504, code: 'DEADLINE_EXCEEDED' } })
   })
 
   facts('a stop text ends the choice and is no part of it', async () => {

@@ -155,6 +155,19 @@ describe(`one place ${tinyStories.missing}`, () => {
     },
   )
 
+  facts('an engine that stops over a prompt tells those that write beside it to ask again', async () => {
+    const { model, decoder } = rescheduled(loaded)
+    const beside = collect(generate(model, requestOf(prompt, { maxTokens: 40 })))
+    const read = decoder.read.bind(decoder)
+    decoder.read = (row, tokens) => {
+      if (tokens.includes(500)) throw new OrtTrapped('a run', new Error('unreachable'))
+      return read(row, tokens)
+    }
+    const events = await collect(generate(model, requestOf([1, 500])))
+    expect(events).toMatchObject([{ type: 'failed', error: { status: 500, retryable: false } }])
+    expect((await beside).at(-1)).toMatchObject({ type: 'failed', error: { status: 503, retryable: true } })
+  })
+
   facts('pieces of a prompt end where their position says, whoever writes meanwhile', async () => {
     const pieceTokens = (position: number) => (position < 64 ? 16 : 8)
     const { model, decoder } = rescheduled(loaded, {}, { pieceTokens })

@@ -53,6 +53,15 @@ const toolChoiceField = z
   )
   .nullish()
 
+/** vLLM's name. Which names are taken the model's template knows. */
+const templateVariablesField = z
+  .record(z.string().regex(/^[A-Za-z_]\w{0,63}$/, 'expected the name of a variable'), z.unknown())
+  .refine(
+    (variables) => JSON.stringify(variables).length <= limits.templateVariableCharacters,
+    `expected at most ${limits.templateVariableCharacters} characters of JSON`,
+  )
+  .nullish()
+
 const bodySchema = z.object({
   messages: messagesField,
   tools: toolsField,
@@ -68,6 +77,7 @@ const bodySchema = z.object({
   modalities: z.array(z.literal('text')).nullish(),
   stream: flagField,
   stream_options: z.object({ include_usage: flagField }).nullish(),
+  chat_template_kwargs: templateVariablesField,
   ...samplingFields,
   ...guidedFields,
 })
@@ -108,6 +118,7 @@ export function chatRequest(body: Record<string, unknown>, context: GenerationCo
         messages: messagesOf(fields.messages),
         ...selectTools(tools, choiceOf(fields.tool_choice)),
         parallelToolCalls: fields.parallel_tool_calls ?? true,
+        ...(fields.chat_template_kwargs ? { templateVariables: fields.chat_template_kwargs } : {}),
       },
       choices: fields.n ?? 1,
       maxTokens: mostTokensOf(fields.max_completion_tokens, fields.max_tokens),

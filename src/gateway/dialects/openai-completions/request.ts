@@ -9,7 +9,6 @@ import type { FieldNames } from '../field-names.ts'
 import {
   choicesField,
   flagField,
-  mostTokensField,
   refusedExtras,
   refuseFields,
   samplingFields,
@@ -40,7 +39,7 @@ const bodySchema = z.object({
   n: choicesField,
   best_of: z.number().int().min(1).nullish(),
   logprobs: z.number().int().min(0).max(limits.topLogprobs).nullish(),
-  max_tokens: mostTokensField,
+  max_tokens: z.number().int().min(0).nullish(),
   stop: stopField,
   stream: flagField,
   stream_options: z.object({ include_usage: flagField }).nullish(),
@@ -51,6 +50,7 @@ const bodySchema = z.object({
 
 const refused: Readonly<Record<string, string>> = {
   ...refusedExtras,
+  chat_template_kwargs: 'has no effect on a prompt that is a text; use messages, or leave it out.',
   suffix: 'is not supported: the model writes on from the prompt and does not know what is to follow.',
 }
 
@@ -72,6 +72,7 @@ export function completionsRequest(body: Record<string, unknown>, context: Gener
       'best_of',
       `choices are not ranked; expected n (${choices}) or nothing, ${fields.best_of} came`,
     )
+  if (fields.max_tokens === 0) checkEchoAlone(fields)
   const { constraint, names } = constraintOf(fields)
   const common = {
     ...requestDefaults(context),
@@ -93,6 +94,13 @@ export function completionsRequest(body: Record<string, unknown>, context: Gener
     includesUsage: fields.stream_options?.include_usage ?? false,
     names: prompts.map((_, index) => (isList ? [...names, ['prompt', `prompt[${index}]`]] : names)),
   }
+}
+
+/** @throws {ServingError} 400 for a reply without tokens that is not just the prompt. */
+function checkEchoAlone({ echo, logprobs }: z.infer<typeof bodySchema>): void {
+  if (!echo) throw invalidParameter('max_tokens', '0 leaves nothing to answer; expected at least 1, or echo true')
+  if (logprobs !== undefined && logprobs !== null)
+    throw invalidParameter('logprobs', 'the prompt itself has no log probabilities; leave it out with max_tokens 0')
 }
 
 function promptsOf(prompt: z.infer<typeof bodySchema>['prompt']): Prompt[] {

@@ -67,7 +67,8 @@ export class OutputItems {
     const listed = logprobs.map(tokenLogprob)
     part.text += text
     part.logprobs.push(...listed)
-    this.#say('output_text.delta', { ...this.#place(item), content_index: 0, delta: text, logprobs: listed })
+    const facts = { ...this.#place(item), content_index: 0, delta: text, logprobs: listed.map(withoutBytes) }
+    this.#say('output_text.delta', facts)
   }
 
   call({ id, name }: Extract<GenerationEvent, { type: 'tool-call-start' }>): void {
@@ -154,7 +155,8 @@ export class OutputItems {
       this.#say('reasoning_summary_part.done', { ...place, summary_index: 0, part })
     } else if (item.type === 'message') {
       const [part] = item.content
-      this.#say('output_text.done', { ...place, content_index: 0, text: part!.text, logprobs: part!.logprobs })
+      const logprobs = part!.logprobs.map(withoutBytes)
+      this.#say('output_text.done', { ...place, content_index: 0, text: part!.text, logprobs })
       this.#say('content_part.done', { ...place, content_index: 0, part })
     } else this.#say('function_call_arguments.done', { ...place, name: item.name, arguments: item.arguments })
     this.#say('output_item.done', { output_index: place.output_index, item })
@@ -167,4 +169,9 @@ export class OutputItems {
   #id(prefix: string): string {
     return `${prefix}_${this.#idEnd}${this.items.length}`
   }
+}
+
+/** Events name tokens by their text alone; their bytes stand in the item. */
+function withoutBytes({ token, logprob, top_logprobs }: TextPart['logprobs'][number]) {
+  return { token, logprob, top_logprobs: top_logprobs.map((other) => ({ token: other.token, logprob: other.logprob })) }
 }

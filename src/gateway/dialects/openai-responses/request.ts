@@ -67,6 +67,7 @@ const refused: Readonly<Record<string, string>> = {
   prompt: 'stored prompts are not supported; send instructions and input.',
   context_management: 'is not supported; leave it out.',
   moderation: 'replies are not moderated; leave it out.',
+  chat_template_kwargs: 'is not supported here; use chat completions, or leave it out.',
 }
 
 export interface ResponsesRequest {
@@ -136,14 +137,15 @@ export async function responsesRequest(
       })),
       top_logprobs: fields.top_logprobs ?? 0,
       top_p: fields.top_p ?? null,
-      user: fields.user ?? null,
+      ...(fields.user ? { user: fields.user } : {}),
     },
   }
 }
 
 async function conversationOf(id: string, store: ResponseStore): Promise<readonly ChatMessage[]> {
   const stored = await store.get(id)
-  if (!stored) throw doesNotExist(`previous_response_id: there is no stored response ${id} of yours.`)
+  const field = 'previous_response_id'
+  if (!stored) throw doesNotExist(`${field}: there is no stored response ${id} of yours.`, field)
   return stored.messages
 }
 
