@@ -1,12 +1,14 @@
 /**
- * The other side of the benchmark: onnxruntime-web as it is published, in the same kind of isolate behind the same host. Workers may
+ * The other side of the benchmark: onnxruntime-web and Hugging Face's tokenizers as they are published, in the same kind of isolate
+ * behind the same host. Workers may
  * not compile wasm, so instantiation from bytes is answered with the module that all isolates share; nothing else is changed.
  */
 import { abortIsolate, DurableObject } from 'cloudflare:workers'
+import { Tokenizer } from '@huggingface/tokenizers'
 import { env, InferenceSession, Tensor } from 'onnxruntime-web/wasm'
 import { decodeFrame, encodeFrame, frameContentType } from '#contracts/frame.ts'
 import { type StringTensor, tensorOf } from '#contracts/tensor.ts'
-import { loadTokenizer, type Tokenizer } from '#src/engine/tokenizer.ts'
+import { readJson, requireJson } from '#src/engine/read-artifact.ts'
 import ortWasm from '../../workers/endpoint/ort.wasm'
 import { weightsReader } from '../../workers/endpoint/weights-reader.ts'
 
@@ -67,7 +69,9 @@ async function load({ SPEC, WEIGHTS }: Env): Promise<Loaded> {
   const bytes = await new Response(await reader.stream(SPEC.graph)).bytes()
   const session = await InferenceSession.create(bytes)
   const sessionMs = Date.now() - startedMs
-  return { session, tokenizer: await loadTokenizer(reader), sessionMs }
+  const definition = await requireJson(reader, 'tokenizer.json')
+  const config = (await readJson(reader, 'tokenizer_config.json')) ?? {}
+  return { session, tokenizer: new Tokenizer(definition, config), sessionMs }
 }
 
 /** Mean of the token vectors, of unit length. */
@@ -76,7 +80,7 @@ async function embed(
   tokenizer: Tokenizer,
   text: string,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const { ids } = tokenizer.encode(text, undefined, 512)
+  const { ids } = tokenizer.encode(text)
   const tensor = (values: bigint[]) => new Tensor('int64', BigInt64Array.from(values), [1, ids.length])
   const { last_hidden_state: hidden } = await session.run({
     input_ids: tensor(ids.map(BigInt)),

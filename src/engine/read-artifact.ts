@@ -5,8 +5,8 @@ import type { ArtifactReader } from '#contracts/served-model.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** Resolves to the text of an artifact, or null where there is none. */
-export async function readText(reader: ArtifactReader, path: string): Promise<string | null> {
+/** Resolves to the bytes of a small artifact, or null where there is none. */
+export async function readBytes(reader: ArtifactReader, path: string): Promise<Uint8Array<ArrayBuffer> | null> {
   const sizeBytes = await reader.sizeOf(path)
   if (sizeBytes === null) return null
   if (sizeBytes > limits.smallArtifactBytes) throw tooLarge(path, sizeBytes, limits.smallArtifactBytes)
@@ -16,17 +16,39 @@ export async function readText(reader: ArtifactReader, path: string): Promise<st
     bytes.set(chunk, at)
     at += chunk.byteLength
   }
+  return bytes.subarray(0, at)
+}
+
+/** @throws {ServingError} 404 naming the file where there is none. */
+export async function requireBytes(reader: ArtifactReader, path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await readBytes(reader, path)
+  if (bytes === null) throw doesNotExist(`The model has no file "${path}".`)
+  return bytes
+}
+
+/** Resolves to the text of an artifact, or null where there is none. */
+export async function readText(reader: ArtifactReader, path: string): Promise<string | null> {
+  const bytes = await readBytes(reader, path)
+  return bytes && textIn(bytes, path)
+}
+
+/** Resolves to the JSON object in an artifact, or null where there is none. */
+export async function readJson(reader: ArtifactReader, path: string): Promise<JsonObject | null> {
+  const bytes = await readBytes(reader, path)
+  return bytes && jsonIn(bytes, path)
+}
+
+function textIn(bytes: Uint8Array, path: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, at))
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     throw badRequest(`The model's file "${path}" is not valid UTF-8.`)
   }
 }
 
-/** Resolves to the JSON object in an artifact, or null where there is none. */
-export async function readJson(reader: ArtifactReader, path: string): Promise<JsonObject | null> {
-  const text = await readText(reader, path)
-  if (text === null) return null
+/** The JSON object in the bytes of an artifact. @throws {ServingError} 400 naming a file that holds none. */
+export function jsonIn(bytes: Uint8Array, path: string): JsonObject {
+  const text = textIn(bytes, path)
   let value: unknown
   try {
     value = JSON.parse(text)

@@ -1,18 +1,17 @@
 /**
- * Text to token ids, as `tokenizer.json` and `tokenizer_config.json` say. The library knows no truncation, so texts are cut
+ * Text to token ids, as `tokenizer.json` and `tokenizer_config.json` say. No tokenizer of ours knows truncation, so texts are cut
  * here, before the special tokens are added around them, in the way of Hugging Face's fast tokenizers.
  */
-import { Tokenizer as TokenizerJson } from '@huggingface/tokenizers'
 import { badRequest } from '#contracts/errors.ts'
 import type { ArtifactReader } from '#contracts/served-model.ts'
-import { isObject, type JsonObject, readJson, requireJson } from './read-artifact.ts'
+import { libraryModel } from './library-tokens.ts'
+import { isObject, type JsonObject, jsonIn, readJson, requireBytes } from './read-artifact.ts'
+import type { TokenIds, TokenModel } from './token-model.ts'
 import { type OffsetsOptions, type Span, tokenSpans } from './token-offsets.ts'
+import { scanDefinition } from './wordpiece/scan-vocabulary.ts'
+import { wordPieceModel } from './wordpiece/wordpiece.ts'
 
-export interface TokenIds {
-  ids: readonly number[]
-  /** 1 for the second text of a pair. */
-  typeIds: readonly number[]
-}
+export type { TokenIds } from './token-model.ts'
 
 export interface Encoding extends TokenIds {
   /** Tokens of the first text as the vocabulary writes them, also those that were cut off, without special ones. */
@@ -41,80 +40,73 @@ export interface Tokenizer {
   readonly vocabularySize: number
 }
 
-/** No vocabulary has it, so that its place among the special tokens tells where a text begins. */
-const marker = '\u0000text\u0000'
-
 /** Hugging Face writes "no limit" as 1e30. */
 const noLimit = 1e9
 
+const file = 'tokenizer.json'
+
 /** @throws {ServingError} 400 naming a file that is no tokenizer, 404 where there is none. */
 export async function loadTokenizer(reader: ArtifactReader): Promise<Tokenizer> {
-  const [definition, config] = [
-    await requireJson(reader, 'tokenizer.json'),
-    await readJson(reader, 'tokenizer_config.json'),
-  ]
+  const bytes = await requireBytes(reader, file)
+  const config = (await readJson(reader, 'tokenizer_config.json')) ?? {}
+  const scanned = scanDefinition(bytes)
+  const model = scanned && wordPieceModel(scanned, config)
+  if (model) return wrap(model, scanned.definition, config)
+  const definition = jsonIn(bytes, file)
   try {
-    return wrap(new TokenizerJson(definition, config ?? {}), definition, config ?? {})
+    return wrap(await libraryModel(definition, config), definition, config)
   } catch (error) {
-    throw badRequest(
-      `The model's file "tokenizer.json" is no tokenizer: ${error instanceof Error ? error.message : error}`,
-    )
+    throw badRequest(`The model's file "${file}" is no tokenizer: ${error instanceof Error ? error.message : error}`)
   }
 }
 
-function wrap(library: TokenizerJson, definition: JsonObject, config: JsonObject): Tokenizer {
+function wrap<Token>(tokens: TokenModel<Token>, definition: JsonObject, config: JsonObject): Tokenizer {
   const padToken = isObject(config.pad_token) ? config.pad_token.content : config.pad_token
   const maxLength = config.model_max_length
   const keep = config.truncation_side === 'left' ? keepLast : keepFirst
-  const specialTokens = (pair: boolean) => compose(library, [], pair ? [] : null).tokens.length
-  const [specialAlone, specialInPair] = [specialTokens(false), specialTokens(true)]
-  const before = Math.max(compose(library, [marker], null).tokens.indexOf(marker), 0)
-  const { unk_token_id: unknownId, unk_token: unknown } = library.model ?? {}
+  const { alone, pair: inPair, before } = tokens.specialTokens
   const model = isObject(definition.model) ? definition.model : {}
   const continuation = textOr(model.continuing_subword_prefix, '')
   const offsets: OffsetsOptions = {
-    normalize: (text) => library.normalizer?.normalize(text) ?? text,
+    normalize: (text) => tokens.normalize(text),
     byteLevel: [definition.pre_tokenizer, definition.decoder].some((part) =>
       JSON.stringify(part ?? null).includes('"ByteLevel"'),
     ),
     continuation,
     wordEnd: textOr(model.end_of_word_suffix, ''),
-    unknown,
+    unknown: tokens.unknownToken,
   }
 
   return {
-    padId: typeof padToken === 'string' ? library.token_to_id(padToken) : undefined,
+    padId: typeof padToken === 'string' ? tokens.idOf(padToken) : undefined,
     padSide: config.padding_side === 'left' ? 'left' : 'right',
     maxTokens: typeof maxLength === 'number' && maxLength < noLimit ? maxLength : undefined,
     encode(text, pair, maxTokens) {
-      const all = library.tokenize(text)
-      let second = pair === undefined ? null : library.tokenize(pair)
-      const room = Math.max(maxTokens - (second ? specialInPair : specialAlone), 0)
+      const all = tokens.tokenize(text)
+      let second = pair === undefined ? null : tokens.tokenize(pair)
+      const room = Math.max(maxTokens - (second ? inPair : alone), 0)
       const [firstRoom, secondRoom] = second ? shareRoom(all.length, second.length, room) : [room, 0]
       const first = keep(all, firstRoom)
       const firstKept = keep === keepLast ? all.length - first.length : 0
       second = second && keep(second, secondRoom)
-      const { tokens, typeIds } = compose(library, first, second)
-      const ids = tokens.map((token) => library.token_to_id(token) ?? unknownId ?? 0)
-      return { ids, typeIds, tokens: all, firstKept, text: [before, before + first.length] }
+      const { ids, typeIds } = tokens.compose(first, second)
+      return {
+        ids,
+        typeIds,
+        // Few tasks ask for them.
+        get tokens() {
+          return all.map((token) => tokens.textOf(token))
+        },
+        firstKept,
+        text: [before, before + first.length],
+      }
     },
-    spansOf: (text, tokens) => tokenSpans(text, tokens, offsets),
-    textOf: (tokens) => library.decoder?.decode([...tokens]) ?? tokens.join(' '),
+    spansOf: (text, found) => tokenSpans(text, found, offsets),
+    textOf: (found) => tokens.decode(found),
     continuation,
-    unknownToken: unknown,
-    vocabularySize: Math.max(library.model?.vocab.length ?? 0, 1),
+    unknownToken: tokens.unknownToken,
+    vocabularySize: tokens.vocabularySize,
   }
-}
-
-/** Adds the special tokens. */
-function compose(
-  library: TokenizerJson,
-  first: string[],
-  second: string[] | null,
-): { tokens: string[]; typeIds: number[] } {
-  const composed = library.post_processor?.post_process(first, second, true)
-  const tokens = composed?.tokens ?? [...first, ...(second ?? [])]
-  return { tokens, typeIds: composed?.token_type_ids ?? tokens.map(() => 0) }
 }
 
 /** "Longest first": the longer text gives way until both are equally long. */
@@ -132,10 +124,10 @@ function textOr(value: unknown, fallback: string): string {
   return typeof value === 'string' ? value : fallback
 }
 
-function keepFirst(tokens: string[], count: number): string[] {
-  return tokens.slice(0, count)
+function keepFirst<Token>(tokens: Token[], count: number): Token[] {
+  return tokens.length <= count ? tokens : tokens.slice(0, count)
 }
 
-function keepLast(tokens: string[], count: number): string[] {
+function keepLast<Token>(tokens: Token[], count: number): Token[] {
   return tokens.slice(Math.max(tokens.length - count, 0))
 }

@@ -28,6 +28,8 @@ import { SnapshotLedger } from './snapshot-ledger.ts'
 
 /** What was written so recently may belong to an import that is still under way. */
 const importGraceMs = 3_600_000
+/** When the use of a snapshot is noted: later than most loads end. */
+const noteAfterMs = 250
 
 export class ModelCache extends DurableObject<HostEnv> {
   readonly #index = blobIndex(this.ctx.storage)
@@ -91,8 +93,11 @@ export class ModelCache extends DurableObject<HostEnv> {
         await this.dropSnapshot(key)
         return []
       }
-      this.#index.touch(digest)
     }
+    // A reply waits for what was written before it to reach the disk, and a cold start for this reply.
+    setTimeout(() => {
+      for (const { digest } of shards) this.#index.touch(digest)
+    }, noteAfterMs)
     return shards
   }
 

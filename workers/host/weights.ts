@@ -21,6 +21,11 @@ const buffers = bufferPool()
 const manifests = new Map<Digest, Manifest>()
 const mostManifests = 64
 
+/** Versions whose use is about to be noted. */
+const noted = new Set<Digest>()
+/** Longer than most loads take. */
+const noteAfterMs = 250
+
 interface WeightsProps {
   manifest: Digest
   /** The one heap snapshot that this mount may read. */
@@ -67,10 +72,23 @@ export class Weights extends WorkerEntrypoint<HostEnv, WeightsProps> {
     return manifest
   }
 
+  /** Costs a transaction that reaches the disk, so one stands for all artifacts of a load, and the load does not wait for it. */
+  #noteUse(): void {
+    const { manifest } = this.ctx.props
+    if (noted.has(manifest)) return
+    noted.add(manifest)
+    const note = async () => {
+      await new Promise((resolve) => setTimeout(resolve, noteAfterMs))
+      noted.delete(manifest)
+      await modelCache(this.env).touch(manifest)
+    }
+    this.ctx.waitUntil(note())
+  }
+
   async #stream(artifact: Artifact): Promise<ReadableStream<Uint8Array>> {
     const cache = modelCache(this.env)
     const shards = artifact.shards ?? resultOf(await cache.shardsOf(artifact))
-    this.ctx.waitUntil(cache.touch(this.ctx.props.manifest))
+    this.#noteUse()
     const disk = diskServiceStore(this.env.BLOBS, 'disk', buffers)
     const tiers = artifact.origin
       ? [disk, originTier(disk, this.env, new Map(shards.map((shard) => [shard.digest, shard.sizeBytes])))]

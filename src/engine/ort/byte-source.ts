@@ -2,16 +2,13 @@
 import { dataLoss } from '#contracts/errors.ts'
 import { chunksOf } from './stream-chunks.ts'
 
-/** As much as the host writes at once: each read of a stream between isolates costs as much as copying a part of this. */
-const bufferBytes = 1024 * 1024
-
 export class ByteSource {
   readonly #chunks: AsyncGenerator<Uint8Array>
   /** What is left of the newest chunk. */
   #rest: Uint8Array = new Uint8Array()
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#chunks = chunksOf(stream, bufferBytes)
+    this.#chunks = chunksOf(stream)
   }
 
   /** Resolves once exactly so many bytes went to `take`, each piece with its offset. @throws {ServingError} DATA_LOSS where the stream ends. */
