@@ -1,7 +1,9 @@
 /** What is asked of the seeded decoder: prompts of words, and the likeliest tokens after them; and how those become text. */
 import type { GenerationRequest } from '#contracts/generation.ts'
-import { decoderShape } from './decoder-model.ts'
+import { type DecoderShape, decoderShape } from './decoder-model.ts'
 import { json, type ModelFile, specialTokens, wordOf } from './seeded-weights.ts'
+
+type Words = Pick<DecoderShape, 'vocabulary'>
 
 /** Exactly `maxTokens` tokens. */
 export function greedyRequest(
@@ -34,8 +36,8 @@ export function greedyRequest(
 }
 
 /** Ids of words, other ones for each seed. */
-export function promptOfWords(length: number, seed: number): number[] {
-  const words = decoderShape.vocabulary - specialTokens.length
+export function promptOfWords(length: number, seed: number, { vocabulary }: Words = decoderShape): number[] {
+  const words = vocabulary - specialTokens.length
   return Array.from(
     { length },
     (_, at) => specialTokens.length + ((seed * 7_919 + at * 104_729 + at * at * 31) % words),
@@ -43,8 +45,8 @@ export function promptOfWords(length: number, seed: number): number[] {
 }
 
 /** Words of four letters without anything between them. */
-export function wordTokenizer(): ModelFile {
-  const words = Array.from({ length: decoderShape.vocabulary }, (_, id) => specialTokens[id] ?? wordOf(id))
+export function wordTokenizer({ vocabulary }: Words = decoderShape): ModelFile {
+  const words = Array.from({ length: vocabulary }, (_, id) => specialTokens[id] ?? wordOf(id))
   const added = specialTokens.map((content, id) => ({ id, content, special: true }))
   return json('tokenizer.json', {
     version: '1.0',
@@ -55,4 +57,12 @@ export function wordTokenizer(): ModelFile {
     decoder: { type: 'ByteLevel' },
     model: { type: 'BPE', vocab: Object.fromEntries(words.map((word, id) => [word, id])), merges: [] },
   })
+}
+
+/** What turns text of that tokenizer into its ids. */
+export function wordReader({ vocabulary }: Words = decoderShape): (text: string) => number[] {
+  const ids = new Map(
+    Array.from({ length: vocabulary }, (_, id) => [wordOf(id), id] as const).slice(specialTokens.length),
+  )
+  return (text) => (text.match(/.{4}/g) ?? []).map((word) => ids.get(word)!)
 }

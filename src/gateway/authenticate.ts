@@ -34,6 +34,26 @@ export function adminToken(hash: string): TokenRecord {
   return { tokenId: 'admin', hash, principal, comment: 'the administrator token', createdMs: 0, expiresMs: null }
 }
 
+/** Tokens whose digests are remembered; clients send the same few again and again. */
+const mostRemembered = 256
+/** The tokens that are given out are shorter than this. */
+const longestRemembered = 128
+const remembered = new Map<string, Uint8Array>()
+
+/** Whose request this is. @throws {ServingError} 401 without a valid token, 400 for a header that is too long. */
+export function authenticate(headers: Headers, tokens: TokenIndex, nowMs: number): Principal {
+  const token = bearerToken(headers)
+  const known = remembered.get(token)
+  const hash = known ?? digestOfToken(token)
+  // A remembered token is looked up as any other: it may have been revoked.
+  const principal = principalOf(hash, tokens, nowMs)
+  if (!known && token.length <= longestRemembered) {
+    if (remembered.size >= mostRemembered) remembered.clear()
+    remembered.set(token, hash)
+  }
+  return principal
+}
+
 /** The token of a request: `Authorization: Bearer …`, or `x-api-key` as Anthropic clients send it. */
 export function bearerToken(headers: Headers): string {
   const authorization = headers.get('authorization')

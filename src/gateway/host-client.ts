@@ -3,7 +3,7 @@ import type { EndpointSpec } from '#contracts/bundle.ts'
 import type { Capabilities } from '#contracts/capabilities.ts'
 import { internal, ServingError, type ServingErrorFacts } from '#contracts/errors.ts'
 import { readEventLines } from '#contracts/event-lines.ts'
-import { decodeFrame, encodeFrame, frameContentType } from '#contracts/frame.ts'
+import { decodeFrame, encodeFrame } from '#contracts/frame.ts'
 import type { Host } from '#contracts/host.ts'
 import type { InvocationReply } from '#contracts/invocation.ts'
 
@@ -11,12 +11,12 @@ export interface Fetcher {
   fetch(url: string, init?: RequestInit): Promise<Response>
 }
 
-/** Header text by spec; specs are frozen and shared, so the text is made once. */
-const headers = new WeakMap<EndpointSpec, string>()
+/** Headers by spec, once each: specs are frozen and shared, and headers from an object of texts cost as much as the rest of a call. */
+const headers = new WeakMap<EndpointSpec, Headers>()
 
 export function hostClient(fetcher: Fetcher): Host {
   const asked = async (spec: EndpointSpec, path: string, init: RequestInit = { method: 'POST' }): Promise<Response> =>
-    accepted(await fetcher.fetch(`http://host${path}`, { ...init, headers: { 'x-glim-spec': headerOf(spec) } }))
+    accepted(await fetcher.fetch(`http://host${path}`, { ...init, headers: headersOf(spec) }))
   const sent = async (path: string, init: RequestInit): Promise<Response> =>
     accepted(await fetcher.fetch(`http://host${path}`, init))
 
@@ -25,7 +25,7 @@ export function hostClient(fetcher: Fetcher): Host {
       const body = encodeFrame(inputs, { params, outputs }) as BufferSource as ArrayBuffer
       const response = await fetcher.fetch('http://host/run', {
         method: 'POST',
-        headers: { 'x-glim-spec': headerOf(spec), 'content-type': frameContentType },
+        headers: headersOf(spec),
         body,
         ...(signal ? { signal } : {}),
       })
@@ -36,7 +36,7 @@ export function hostClient(fetcher: Fetcher): Host {
     async generate(spec, request, signal) {
       const response = await fetcher.fetch('http://host/generate', {
         method: 'POST',
-        headers: { 'x-glim-spec': headerOf(spec), 'content-type': 'application/json' },
+        headers: headersOf(spec),
         body: JSON.stringify(request),
         ...(signal ? { signal } : {}),
       })
@@ -72,13 +72,13 @@ export function hostClient(fetcher: Fetcher): Host {
   }
 }
 
-function headerOf(spec: EndpointSpec): string {
-  let text = headers.get(spec)
-  if (text === undefined) {
-    text = encodeURIComponent(JSON.stringify(spec))
-    headers.set(spec, text)
+function headersOf(spec: EndpointSpec): Headers {
+  let made = headers.get(spec)
+  if (made === undefined) {
+    made = new Headers({ 'x-glim-spec': encodeURIComponent(JSON.stringify(spec)) })
+    headers.set(spec, made)
   }
-  return text
+  return made
 }
 
 /** @throws {ServingError} the host's refusal, or INTERNAL_ERROR where it did not answer in form. */

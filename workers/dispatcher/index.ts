@@ -1,6 +1,6 @@
 /** The dispatcher: every request comes in here and every reply, error or not, leaves from here. */
 import { badRequest, doesNotExist, ServingError } from '#contracts/errors.ts'
-import { bearerToken, digestOfToken, principalOf } from '#src/gateway/authenticate.ts'
+import { authenticate } from '#src/gateway/authenticate.ts'
 import { type Dialect, errorResponse } from '#src/gateway/error-body.ts'
 import type { PublicCall } from './call.ts'
 import type { DispatcherEnv } from './env.ts'
@@ -56,8 +56,8 @@ async function answer(
   let response: Response
   if (route.access === 'public') response = await route.handle(call)
   else {
-    const hash = digestOfToken(bearerToken(request.headers))
-    response = await route.handle(Object.assign(call, { principal: principalOf(hash, view.tokens, Date.now()) }))
+    const principal = authenticate(request.headers, view.tokens, Date.now())
+    response = await route.handle(Object.assign(call, { principal }))
   }
   if (!call.isIdentified) response.headers.set('x-request-id', requestId)
   return response

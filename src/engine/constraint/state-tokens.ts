@@ -61,11 +61,16 @@ export class StateTokensCache {
 
   #compute(state: number): StateTokens {
     const byLeft = new Map<number, number[]>()
+    let [group, groupLeft]: [number[], number] = [[], -1]
     this.#walk.fromState(Frame.bottom().push(state, this.#tables))
     const endings = this.#walk.finish((token, left) => {
-      const group = byLeft.get(left)
-      if (group) group.push(token)
-      else byLeft.set(left, [token])
+      // Most tokens need as many after them as the one before.
+      if (left !== groupLeft) {
+        group = byLeft.get(left) ?? []
+        byLeft.set(left, group)
+        groupLeft = left
+      }
+      group.push(token)
     })
     const groups = [...byLeft].map(([left, tokens]) => this.#group(left, tokens))
     const groupBytes = groups.reduce((sum, { bits, tokens }) => sum + (bits ?? tokens!).byteLength, 0)

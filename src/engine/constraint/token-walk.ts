@@ -4,7 +4,7 @@
  */
 import { unreachable } from './fewest-tokens.ts'
 import type { Frame, GrammarTables } from './frame.ts'
-import type { VocabularyTrie } from './vocabulary-trie.ts'
+import { byteGroups, type VocabularyTrie } from './vocabulary-trie.ts'
 
 /** Working memory of walks, shared by all grammars of a vocabulary: a walk ends before another begins. */
 interface WalkMemory {
@@ -37,6 +37,8 @@ export class TokenWalk {
   /** Frames that were entered at a node, so that ambiguous grammars do not multiply the walk. */
   readonly #entered = new Set<number>()
   #endings: number[] = []
+  /** By state: the byte groups that it stays at, once asked for. */
+  readonly #stays = new Map<number, number>()
 
   constructor(tables: GrammarTables, trie: VocabularyTrie, vocabularySize: number) {
     this.#tables = tables
@@ -81,7 +83,7 @@ export class TokenWalk {
 
   #descend(frame: Frame, node: number): void {
     const { automaton, fewest } = this.#tables
-    const { byte, depth, end, tokensFrom } = this.#trie
+    const { byte, depth, end, tokensFrom, groupsBelow } = this.#trie
     const { base, width, classOf, next } = automaton.ruleOf[frame.state]!
     const path = this.#path
     const below = frame.below!.total
@@ -100,6 +102,11 @@ export class TokenWalk {
         this.#leave(frame, state, at)
         // Walks that went out from here have used the path below.
         path[level] = state
+      } else if (at + 1 < end[at]! && (groupsBelow[at]! & ~this.#staysAt(state)) === 0) {
+        // Wherever the text goes from here, it stays in this state.
+        this.#mark(at + 1, fewest[state]! + below, end[at]!)
+        at = end[at]!
+        continue
       }
       at++
     }
@@ -116,9 +123,25 @@ export class TokenWalk {
     }
   }
 
-  #mark(node: number, left: number): void {
+  /** The groups all of whose bytes leave a state as it is. */
+  #staysAt(state: number): number {
+    const known = this.#stays.get(state)
+    if (known !== undefined) return known
+    const { base, width, classOf, next } = this.#tables.automaton.ruleOf[state]!
+    let leaves = 0
+    for (let byte = 0; byte < 256; byte++) {
+      if (next[(state - base) * width + classOf[byte]!] !== state) leaves |= byteGroups[byte]!
+    }
+    const stays = 0xffff & ~leaves
+    this.#stays.set(state, stays)
+    return stays
+  }
+
+  /** Marks the tokens that end at a node, or at any from there to before `end`. */
+  #mark(node: number, left: number, end = node + 1): void {
     if (left >= unreachable) return
-    for (let index = this.#trie.tokensFrom[node]!; index < this.#trie.tokensFrom[node + 1]!; index++) {
+    const last = this.#trie.tokensFrom[end]!
+    for (let index = this.#trie.tokensFrom[node]!; index < last; index++) {
       const token = this.#trie.tokens[index]!
       if (this.#left[token] === unreachable) this.#found[this.#foundCount++] = token
       if (left < this.#left[token]!) this.#left[token] = left

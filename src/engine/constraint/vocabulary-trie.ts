@@ -18,6 +18,26 @@ export interface VocabularyTrie {
   longest: number
   /** 1 for each byte that a token of its own can write. */
   ownToken: Uint8Array
+  /** The groups of the bytes below each node, as bits of `byteGroups`. */
+  groupsBelow: Uint16Array
+}
+
+/**
+ * Bytes in groups that rules seldom tell apart: the letters of a text, and by themselves those that end or escape one. A subtree
+ * that holds only groups at which a state stays as it is needs no walk.
+ */
+export const byteGroups: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte) => 1 << groupOf(byte))
+
+function groupOf(byte: number): number {
+  const character = String.fromCharCode(byte)
+  if (byte < 0x20) return 0
+  if (byte >= 0x80) return byte < 0xc0 ? 1 : 2
+  if (/[a-z]/.test(character)) return 3
+  if (/[A-Z]/.test(character)) return 4
+  if (/[0-9]/.test(character)) return 5
+  const singles = [' ', '"', '\\', '\x7f', '.', '-', '_']
+  const single = singles.indexOf(character)
+  return 6 + (single >= 0 ? single : singles.length)
 }
 
 const tries = new WeakMap<TokenVocabulary, VocabularyTrie>()
@@ -43,7 +63,7 @@ function buildTrie(vocabulary: TokenVocabulary): VocabularyTrie {
   const tokensFrom = [0]
   const ownToken = new Uint8Array(256)
   let longest = 0
-  let previous = new Uint8Array()
+  let previous: Uint8Array = new Uint8Array()
   for (const [index, { bytes }] of entries.entries()) {
     let shared = 0
     while (shared < previous.length && previous[shared] === bytes[shared]) shared++
@@ -55,20 +75,33 @@ function buildTrie(vocabulary: TokenVocabulary): VocabularyTrie {
     }
     if (bytes.length === 1) ownToken[bytes[0]!] = 1
     longest = Math.max(longest, bytes.length)
-    previous = Uint8Array.from(bytes)
+    previous = bytes
   }
   const nodeCount = byte.length
   tokensFrom.push(entries.length)
+  const end = subtreeEnds(depth)
   return {
     nodeCount,
     byte: Uint8Array.from(byte),
     depth: Uint16Array.from(depth),
-    end: subtreeEnds(depth),
+    end,
     tokensFrom: Int32Array.from(tokensFrom),
     tokens: Int32Array.from(entries, ({ token }) => token),
     longest,
     ownToken,
+    groupsBelow: groupsBelow(byte, end),
   }
+}
+
+function groupsBelow(byte: readonly number[], end: Int32Array): Uint16Array {
+  const groups = new Uint16Array(byte.length)
+  // Children come after their parents.
+  for (let node = byte.length - 1; node >= 0; node--) {
+    for (let child = node + 1; child < end[node]!; child = end[child]!) {
+      groups[node]! |= groups[child]! | byteGroups[byte[child]!]!
+    }
+  }
+  return groups
 }
 
 function subtreeEnds(depth: readonly number[]): Int32Array {

@@ -1,7 +1,8 @@
 /**
- * One buffer for each side (keys or values) of each layer, [rows, heads, capacity, head size], in the heap. They grow in steps and
- * one after another, so that only one of them ever exists twice, and never beyond their share of the heap. What lies in them
- * beyond a row's length is never read.
+ * One buffer for each side (keys or values) of each layer, [rows, heads, capacity, head size], in the heap: all in one block of
+ * their whole share, taken with the first row. Memory that nothing has written to costs nothing, and whatever is laid out later
+ * needs no room elsewhere: taken and freed one by one, buffers of changing sizes left holes until a heap with a limit was full. What
+ * lies in them beyond a row's length is never read.
  */
 import type { Ort } from '../ort/instance.ts'
 import type { Pointer } from '../ort/private-exports.ts'
@@ -32,8 +33,8 @@ export class KvBuffers {
   readonly #sides: readonly KvSide[]
   readonly #options: KvBuffersOptions
   readonly #bytesPerToken: number
-  /** By side. */
-  #buffers: Pointer[] = []
+  /** Where all buffers lie; 0 before the first row. */
+  #block: Pointer = 0
   #room: Room = { rows: 0, capacity: 0 }
   /** Tensors over a range of rows, by range. */
   readonly #windows = new Map<string, readonly Pointer[]>()
@@ -66,7 +67,7 @@ export class KvBuffers {
   /** Where a row lies in a side's buffer, from some position on. */
   place(side: number, row: number, first = 0): KvPlace {
     const { capacity } = this.#room
-    return { at: this.#buffers[side]! + row * this.#rowBytes(this.#sides[side]!, this.#room), capacity, first }
+    return { at: this.#headAt(this.#room, side, row, 0), capacity, first }
   }
 
   copyRow(from: number, to: number, length: number): void {
@@ -88,37 +89,60 @@ export class KvBuffers {
   /**
    * Grows to at least this many rows of this many positions, keeping so many positions of each row as `lengths` says.
    *
-   * @throws {RangeError} where the heap has no room; what the buffers held is lost then, until `free`.
+   * @throws {RangeError} where the heap has no room.
    */
   makeRoom(rows: number, positions: number, lengths: readonly number[]): void {
     if (rows <= this.#room.rows && positions <= this.#room.capacity) return
+    if (this.#block === 0) this.#block = this.#ort.malloc(this.#blockBytes())
     const [old, room] = [this.#room, this.#roomFor(rows, positions)]
     this.#dropWindows()
-    for (const [side, shape] of this.#sides.entries()) {
-      const sizeBytes = room.rows * this.#rowBytes(shape, room)
-      const grown = this.#ort.malloc(sizeBytes)
-      // Not a number: a graph that read beyond a row's length would show it in every logit.
-      this.#ort.view(grown, sizeBytes).fill(0xff)
-      const before = this.#buffers[side] ?? 0
-      for (const [row, length] of lengths.slice(0, old.rows).entries()) {
-        const from = { at: before + row * this.#rowBytes(shape, old), capacity: old.capacity, first: 0 }
-        const to = { at: grown + row * this.#rowBytes(shape, room), capacity: room.capacity, first: 0 }
-        copyPositions(this.#ort, shape, from, to, length)
-      }
-      if (before !== 0) this.#ort.free(before)
-      this.#buffers[side] = grown
-    }
+    this.#layOut(old, room, lengths.slice(0, old.rows))
     this.#room = room
   }
 
   free(): void {
     this.#dropWindows()
-    if (!this.#ort.trapped) for (const buffer of this.#buffers) this.#ort.free(buffer)
-    this.#buffers = []
+    if (!this.#ort.trapped && this.#block !== 0) this.#ort.free(this.#block)
+    this.#block = 0
     this.#room = { rows: 0, capacity: 0 }
   }
 
-  /** Generous where memory allows it, so that growth is rare; exact where it does not. */
+  /** Moves what is kept together to the front, and from there, last first, to its new places: nothing is overwritten on the way. */
+  #layOut(old: Room, room: Room, lengths: readonly number[]): void {
+    const heap = this.#ort.view(0, this.#ort.heapBytes)
+    let packed = this.#block
+    for (const { side, row, head, headBytes } of this.#heads(lengths.length)) {
+      const [at, sizeBytes] = [this.#headAt(old, side, row, head), lengths[row]! * headBytes]
+      heap.copyWithin(packed, at, at + sizeBytes)
+      packed += sizeBytes
+    }
+    for (const { side, row, head, headBytes } of [...this.#heads(room.rows)].reverse()) {
+      const [at, sizeBytes] = [this.#headAt(room, side, row, head), (lengths[row] ?? 0) * headBytes]
+      packed -= sizeBytes
+      heap.copyWithin(at, packed, packed + sizeBytes)
+      // Not a number: a graph that read beyond a row's length would show it in every logit.
+      heap.fill(0xff, at + sizeBytes, at + room.capacity * headBytes)
+    }
+  }
+
+  /** All heads of so many rows, in the order in which they lie. */
+  *#heads(rows: number): Generator<{ side: number; row: number; head: number; headBytes: number }> {
+    for (const [side, { heads, headBytes }] of this.#sides.entries())
+      for (let row = 0; row < rows; row++) for (let head = 0; head < heads; head++) yield { side, row, head, headBytes }
+  }
+
+  #headAt({ rows, capacity }: Room, side: number, row: number, head: number): Pointer {
+    const before = bytesPerToken(this.#sides.slice(0, side)) * rows * capacity
+    const { heads, headBytes } = this.#sides[side]!
+    return this.#block + before + (row * heads + head) * capacity * headBytes
+  }
+
+  #blockBytes(): number {
+    const { rows, positions, boundBytes } = this.#options
+    return Math.min(boundBytes, rows * positions * this.#bytesPerToken)
+  }
+
+  /** Generous where memory allows it, so that rows rarely move; all that there is where it does not. */
   #roomFor(rows: number, positions: number): Room {
     const most = this.#options
     const roomy = {
@@ -127,7 +151,10 @@ export class KvBuffers {
         positions <= this.#room.capacity ? this.#room.capacity : Math.min(roundUp(positions * 1.25), most.positions),
     }
     const choices = [roomy, { rows, capacity: roomy.capacity }]
-    return choices.find((room) => this.fits(room.rows, room.capacity)) ?? { rows, capacity: positions }
+    const all = Math.floor(most.boundBytes / (rows * this.#bytesPerToken))
+    return (
+      choices.find((room) => this.fits(room.rows, room.capacity)) ?? { rows, capacity: Math.min(all, most.positions) }
+    )
   }
 
   #rowBytes({ heads, headBytes }: KvSide, { capacity }: Room): number {

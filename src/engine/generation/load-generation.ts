@@ -31,6 +31,8 @@ const cacheBytesUnlimited = 512 * 2 ** 20
 const positionsUnknown = 2_048
 /** Of the memory for keys and values. */
 const prefixShare = 1 / 4
+/** Scores of attention, [heads, tokens of a piece, positions], beside the keys and values of as many positions; usually less. */
+const scoresShare = 1 / 16
 /** Activations of a chunk, and what fragments the heap. */
 const reserveBytes = 8 * 2 ** 20
 /** Below this an endpoint is of no use; the limit then decides in the middle of a run. */
@@ -50,7 +52,6 @@ export async function loadGeneration(context: TaskContext): Promise<TextModel> {
   }
   const decoder = openDecoder(ports, bounds)
   const prefixes = new PrefixCache(ort, { blockBytes: chunkTokens * tokenBytes, boundBytes: bytes * prefixShare })
-  const isByRow = decoder.kind === 'by row'
   const probe = (length: number) => probeDrafts(ports, length, () => performance.now())
   return {
     vocabulary: loaded.vocabulary,
@@ -62,7 +63,8 @@ export async function loadGeneration(context: TaskContext): Promise<TextModel> {
       decoder,
       prefixes,
       chunkTokens,
-      ...(isByRow ? { speculation: new Speculation(probe) } : { pieceTokens: shorterPieces }),
+      speculation: new Speculation(probe),
+      ...(decoder.kind === 'by row' ? {} : { pieceTokens: shorterPieces }),
       queueLimit: limits.generationQueue,
       yieldTurn: context.yieldTurn ?? nextTurn,
     }),
@@ -75,7 +77,8 @@ function cacheBytes({ ort, heapLimitBytes }: TaskContext, { outputs: [logits] }:
   const [positions, vocabulary] = logits!.shape.slice(-2)
   const logitBytes = (positions === 1 ? 1 : chunkTokens) * (typeof vocabulary === 'number' ? vocabulary : 0) * 4
   // Twice: int8 graphs multiply into integers first.
-  return Math.min(heapLimitBytes - ort.heapBytes - reserveBytes - 2 * logitBytes, cacheBytesUnlimited)
+  const bytes = heapLimitBytes - ort.heapBytes - reserveBytes - 2 * logitBytes
+  return Math.min(bytes / (1 + scoresShare), cacheBytesUnlimited)
 }
 
 /** A power of two, the same within a chunk. */

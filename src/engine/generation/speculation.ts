@@ -8,10 +8,10 @@
  *   is read with later ones has their zeros behind its own numbers, and its sum keeps its order unless the zeros fill up a group of
  *   four. So a run whose last position is 4m + 3 gives the bits of single steps for its last four positions, and for no more.
  * - Int8 weights with one scale for all tokens of a run never give the bits of single steps.
- * - GroupQueryAttention (in place) multiplies one query and several by different kernels, which round differently, and a run of
- *   four costs there nearly as much as four runs. So nothing is drafted for such graphs at all.
+ * - GroupQueryAttention (in place) sums over each query's own positions, and gives the bits of single steps for all of them as
+ *   long as one kernel serves one query and several (`../ort/environment.ts`).
  *
- * Which of the others a graph is, is measured at the first drafts, a few runs at each, since most texts never have one.
+ * Which of these a graph is, is measured at the first drafts, a few runs at each, since most texts never have one.
  *
  * **Faster**: what runs of each size cost is measured as they happen, what a draft is worth is its chance (`draft.ts`), and a draft
  * is read where it pays. The costs of runs that do not happen would never be known again, so now and then one does.

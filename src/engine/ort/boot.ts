@@ -5,6 +5,7 @@
  * factory does (`instantiateWasm`).
  */
 import { CallLimit } from './call-limit.ts'
+import { addEnvironment } from './environment.ts'
 import { Ort } from './instance.ts'
 import { assertExports, type OrtFactory } from './private-exports.ts'
 
@@ -27,6 +28,7 @@ export async function bootOrt(
     numThreads: 1,
     instantiateWasm(imports, done) {
       memory = findMemory(imports)
+      if (memory) addEnvironment(imports, memory)
       callLimit.watch(imports)
       const instance = new WebAssembly.Instance(wasmModule, imports)
       done(instance, wasmModule)

@@ -5,6 +5,9 @@
  */
 export const ortVersion = '1.30.0'
 
+/** The imports that the module asks for its environment, `environ_sizes_get` and `environ_get`; their names are minified. */
+export const environmentImports = { group: 'a', sizes: 'Ha', strings: 'Ga' } as const
+
 /** An address in the wasm heap; 0 is null. */
 export type Pointer = number
 

@@ -9,7 +9,7 @@ export interface SessionOptions {
 }
 
 /** The format of heap snapshots: changes with their layout, and with anything in the driver that leaves other things in the heap. */
-export const snapshotFormat = 1
+export const snapshotFormat = 2
 
 /** An `.ort` graph was optimised when it was made. */
 export function sessionOptionsOf(graph: string): Required<Pick<SessionOptions, 'level' | 'inPlace'>> {

@@ -237,6 +237,27 @@ describe('graphs that append in place', () => {
     session.release()
   })
 
+  it('take no more heap than their share, however many rows of whatever length come and go', () => {
+    const session = open(tinyDecoder({ mixesRows: false }))
+    const decoder = openDecoder(readDecoderPorts(session), { positions: 8_000, cacheBytes: 2 ** 20, rows: 16 })
+    const expected = prompts.map((prompt) => logitsOf(decoder, prompt, 2))
+    const heaps = [1, 8, 2, 16, 1, 8].map((count, round) => {
+      const rows = Array.from({ length: count }, () => decoder.open())
+      for (const [index, row] of rows.entries()) {
+        decoder.makeRoom(row, Math.floor(8_000 / count) - round)
+        expect(decoder.read(row, prompts[index % 3]!)).toEqual(expected[index % 3]![0])
+      }
+      const logits = decoder.step(rows, rows.map(() => 1)) // biome-ignore format: one line reads better
+      for (const [index, each] of logits.entries()) expect(each).toEqual(expected[index % 3]![1])
+      for (const row of rows) decoder.close(row)
+      // What others take in between does not get in the way.
+      ort.malloc(4_096)
+      return ort.heapBytes
+    })
+    expect(new Set(heaps).size).toBe(1)
+    session.release()
+  })
+
   function tokensAfter(offset: number): number[] {
     return Array.from({ length: 99 }, (_, step) => (step * 5 + offset) % 32)
   }
