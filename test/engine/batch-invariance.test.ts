@@ -6,6 +6,7 @@ import type { ArtifactReader } from '#contracts/served-model.ts'
 import type { NumericTensor } from '#contracts/tensor.ts'
 import { activationBytes, rowsThatFit } from '#src/engine/activation-memory.ts'
 import { readModelConfig } from '#src/engine/model-config.ts'
+import { nextTurn } from '#src/engine/next-turn.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import type { OrtSession } from '#src/engine/ort/session.ts'
 import type { LoadedTask, TaskDefinition } from '#src/engine/task-definition.ts'
@@ -95,7 +96,7 @@ describe.each([
         expect(got).toEqual(texts.map((text) => alone.get(text)))
       })
       waves.push(checked)
-      if (random(4) === 0) await new Promise((resolve) => setTimeout(resolve, 0))
+      if (random(4) === 0) await nextTurn()
     }
     await Promise.all(waves)
     const rows = requests.flat().length
@@ -141,8 +142,11 @@ describe('a text model', () => {
       return block
     }
     await ask(task, Array<string>(20).fill('the largest batch of this test comes first'))
+    const texts = ['a', 'a b c', 'the largest batch of this test']
+    // ORT keeps a plan of the memory of each shape that it has seen.
+    await ask(task, texts)
     const before = [ort.heapBytes, nextBlock()]
-    for (let round = 0; round < 50; round++) await ask(task, ['a', 'a b c', 'the largest batch of this test'])
+    for (let round = 0; round < 50; round++) await ask(task, texts)
     expect([ort.heapBytes, nextBlock()]).toEqual(before)
   })
 
