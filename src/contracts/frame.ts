@@ -27,29 +27,20 @@ export const frameContentType = 'application/x-glim-frame'
 
 /** Packs named tensors and any JSON value beside them. */
 export function encodeFrame(tensors: NamedTensors, rest: unknown): Uint8Array {
-  const parts: Uint8Array[] = []
-  let at = 0
-  const place = (bytes: Uint8Array): number => {
-    const start = align(at)
-    parts.push(bytes)
-    at = start + bytes.byteLength
-    return start
-  }
+  const body: Body = { parts: [], sizeBytes: 0 }
+  const heads: [string, TensorHead][] = []
+  for (const name of Object.keys(tensors)) heads.push([name, headOf(tensors[name]!, body)])
+  const head = JSON.stringify({ tensors: Object.fromEntries(heads), rest } satisfies Head)
 
-  const heads: Record<string, TensorHead> = Object.create(null)
-  for (const [name, tensor] of Object.entries(tensors)) heads[name] = headOf(tensor, place)
-
-  const head = encoder.encode(JSON.stringify({ tensors: heads, rest } satisfies Head))
-  const bodyAt = align(4 + head.byteLength)
-  const frame = new Uint8Array(bodyAt + at)
-  new DataView(frame.buffer).setUint32(0, head.byteLength, true)
-  frame.set(head, 4)
-  let cursor = 0
-  for (const bytes of parts) {
-    cursor = align(cursor)
-    frame.set(bytes, bodyAt + cursor)
-    cursor += bytes.byteLength
-  }
+  // A head of ASCII, as most are, is written in its place; any other is encoded first, to know its length.
+  const encoded = isAscii(head) ? undefined : encoder.encode(head)
+  const headBytes = encoded?.byteLength ?? head.length
+  const bodyAt = align(4 + headBytes)
+  const frame = new Uint8Array(bodyAt + body.sizeBytes)
+  for (let at = 0; at < 4; at++) frame[at] = headBytes >>> (8 * at)
+  if (encoded) frame.set(encoded, 4)
+  else encoder.encodeInto(head, frame.subarray(4))
+  for (const { bytes, at } of body.parts) frame.set(bytes, bodyAt + at)
   return frame
 }
 
@@ -66,14 +57,31 @@ export function decodeFrame(frame: Uint8Array): { tensors: NamedTensors; rest: u
   return { tensors, rest: head.rest }
 }
 
-function headOf(tensor: Tensor, place: (bytes: Uint8Array) => number): TensorHead {
+/** What follows the head, in the making. */
+interface Body {
+  parts: { bytes: Uint8Array; at: number }[]
+  sizeBytes: number
+}
+
+function headOf(tensor: Tensor, body: Body): TensorHead {
   const { shape } = tensor
   if (tensor.dtype === 'string') return { dtype: 'string', shape, strings: tensor.strings }
   if (tensor.dtype === 'binary') {
-    const starts = tensor.items.map(place)
+    const starts = tensor.items.map((item) => place(item, body))
     return { dtype: 'binary', shape, at: starts[0] ?? 0, sizes: tensor.items.map((item) => item.byteLength) }
   }
-  return { dtype: tensor.dtype, shape, at: place(tensor.bytes), sizeBytes: tensor.bytes.byteLength }
+  return { dtype: tensor.dtype, shape, at: place(tensor.bytes, body), sizeBytes: tensor.bytes.byteLength }
+}
+
+function place(bytes: Uint8Array, body: Body): number {
+  const at = align(body.sizeBytes)
+  body.parts.push({ bytes, at })
+  body.sizeBytes = at + bytes.byteLength
+  return at
+}
+
+function isAscii(text: string): boolean {
+  return !/[^\0-\x7f]/.test(text)
 }
 
 function tensorAt(name: string, head: TensorHead, body: Uint8Array): Tensor {

@@ -45,7 +45,9 @@ export function tensorFromJson(value: unknown, dtype: Field['dtype'], path: stri
     return { dtype, shape, items }
   }
   const values = newValues(dtype, length)
-  visit(value, shape, path, writer(dtype, values))
+  const isPlain =
+    (dtype === 'float32' || dtype === 'float64') && fillPlain(value, shape, 0, values as Float32Array, 0) >= 0
+  if (!isPlain) visit(value, shape, path, writer(dtype, values))
   return tensorOf(dtype, shape, values)
 }
 
@@ -74,6 +76,23 @@ export function describe(value: unknown): string {
 /** A value that does not fit the entity's signature, in the wording that clients of the reference match on. */
 export function schema(path: string, problem: string): ServingError {
   return badRequest(`Failed to enforce schema: ${path}: ${problem}.`, path)
+}
+
+/**
+ * Numbers that fit, in lists that agree: nearly everything that comes, without a call for each of them. Resolves to where the next one
+ * would go, or to −1 where anything else came, which the general way then reads or names.
+ */
+function fillPlain(value: unknown, shape: readonly number[], axis: number, values: Float32Array, from: number): number {
+  if (axis === shape.length) {
+    if (typeof value !== 'number') return -1
+    values[from] = value
+    return Number.isFinite(values[from]) ? from + 1 : -1
+  }
+  if (!Array.isArray(value) || value.length !== shape[axis]) return -1
+  let at = from
+  for (let index = 0; index < value.length && at >= 0; index++)
+    at = fillPlain(value[index], shape, axis + 1, values, at)
+  return at
 }
 
 type Visitor = (element: unknown, at: number, where: () => string) => void
@@ -247,5 +266,7 @@ function nest(elements: unknown[], shape: readonly number[]): unknown {
   if (shape.length === 1) return elements
   const [size = 0, ...inner] = shape
   const stride = elementCount(inner)
-  return Array.from({ length: size }, (_, row) => nest(elements.slice(row * stride, (row + 1) * stride), inner))
+  const rows = new Array<unknown>(size)
+  for (let row = 0; row < size; row++) rows[row] = nest(elements.slice(row * stride, (row + 1) * stride), inner)
+  return rows
 }
