@@ -39,3 +39,14 @@ export interface Bundle {
   wasm: readonly string[]
   env: { readonly SPEC: EndpointSpec }
 }
+
+/** Header of a call to the host: what to run, an `EndpointSpec` as percent-encoded JSON. */
+export const specHeader = 'x-glim-spec'
+
+/**
+ * Header of every call beside it: a short name of the same spec. A host that knows the name needs no more; one that does not answers
+ * `specUnknownStatus` without having done anything, and is then sent the spec.
+ */
+export const specNameHeader = 'x-glim-spec-name'
+
+export const specUnknownStatus = 428

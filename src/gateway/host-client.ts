@@ -1,5 +1,7 @@
-/** The host over a service binding or HTTP: frames for invocations, JSON for the rest, the spec in a header. */
-import type { EndpointSpec } from '#contracts/bundle.ts'
+/** The host over a service binding or HTTP: frames for invocations, JSON for the rest, the spec in headers. */
+import { sha256 } from '@noble/hashes/sha2.js'
+import { type EndpointSpec, specHeader, specNameHeader, specUnknownStatus } from '#contracts/bundle.ts'
+import { hexOf } from '#contracts/bytes.ts'
 import type { Capabilities } from '#contracts/capabilities.ts'
 import { internal, ServingError, type ServingErrorFacts } from '#contracts/errors.ts'
 import { readEventLines } from '#contracts/event-lines.ts'
@@ -11,38 +13,50 @@ export interface Fetcher {
   fetch(url: string, init?: RequestInit): Promise<Response>
 }
 
-/** Headers by spec, once each: specs are frozen and shared, and headers from an object of texts cost as much as the rest of a call. */
-const headers = new WeakMap<EndpointSpec, Headers>()
+/** Made once for each spec: specs are frozen and shared, and headers from an object of texts cost as much as the rest of a call. */
+interface SpecHeaders {
+  /** With the spec itself. */
+  full: Headers
+  named: Headers
+}
+
+const specHeaders = new WeakMap<EndpointSpec, SpecHeaders>()
 
 export function hostClient(fetcher: Fetcher): Host {
-  const asked = async (spec: EndpointSpec, path: string, init: RequestInit = { method: 'POST' }): Promise<Response> =>
-    accepted(await fetcher.fetch(`http://host${path}`, { ...init, headers: headersOf(spec) }))
+  /** Specs that the host has been told, so that their names do. */
+  const told = new WeakSet<EndpointSpec>()
+
+  /** A call about a spec. @throws what the fetcher throws. */
+  const call = async (spec: EndpointSpec, path: string, init: RequestInit): Promise<Response> => {
+    const headers = headersOf(spec)
+    const url = `http://host${path}`
+    if (told.has(spec)) {
+      const response = await fetcher.fetch(url, { ...init, headers: headers.named })
+      if (response.status !== specUnknownStatus) return response
+    }
+    const response = await fetcher.fetch(url, { ...init, headers: headers.full })
+    told.add(spec)
+    return response
+  }
+  const asked = async (spec: EndpointSpec, path: string): Promise<Response> =>
+    accepted(await call(spec, path, { method: 'POST' }))
   const sent = async (path: string, init: RequestInit): Promise<Response> =>
     accepted(await fetcher.fetch(`http://host${path}`, init))
 
   return {
     async run(spec, { inputs, params, outputs }, signal) {
       const body = encodeFrame(inputs, { params, outputs }) as BufferSource as ArrayBuffer
-      const response = await fetcher.fetch('http://host/run', {
-        method: 'POST',
-        headers: headersOf(spec),
-        body,
-        ...(signal ? { signal } : {}),
-      })
+      const response = await call(spec, '/run', signal ? { method: 'POST', body, signal } : { method: 'POST', body })
       if (!response.ok) throw await refusalOf(response)
       const { tensors, rest } = decodeFrame(await response.bytes())
       return { outputs: tensors, ...(rest as Omit<InvocationReply, 'outputs'>) }
     },
     async generate(spec, request, signal) {
-      const response = await fetcher.fetch('http://host/generate', {
-        method: 'POST',
-        headers: headersOf(spec),
-        body: JSON.stringify(request),
-        ...(signal ? { signal } : {}),
-      })
-      const { body } = await accepted(response)
-      if (!body) throw internal('The host answered without a stream.')
-      return readEventLines(body)
+      const body = JSON.stringify(request)
+      const response = await call(spec, '/generate', { method: 'POST', body, ...(signal ? { signal } : {}) })
+      const stream = (await accepted(response)).body
+      if (!stream) throw internal('The host answered without a stream.')
+      return readEventLines(stream)
     },
     describe: async (spec) => (await asked(spec, '/describe')).json(),
     measure: async (spec) =>
@@ -72,11 +86,16 @@ export function hostClient(fetcher: Fetcher): Host {
   }
 }
 
-function headersOf(spec: EndpointSpec): Headers {
-  let made = headers.get(spec)
+function headersOf(spec: EndpointSpec): SpecHeaders {
+  let made = specHeaders.get(spec)
   if (made === undefined) {
-    made = new Headers({ 'x-glim-spec': encodeURIComponent(JSON.stringify(spec)) })
-    headers.set(spec, made)
+    const text = encodeURIComponent(JSON.stringify(spec))
+    const name = hexOf(sha256(new TextEncoder().encode(text))).slice(0, 32)
+    made = {
+      full: new Headers({ [specNameHeader]: name, [specHeader]: text }),
+      named: new Headers({ [specNameHeader]: name }),
+    }
+    specHeaders.set(spec, made)
   }
   return made
 }

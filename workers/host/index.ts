@@ -4,7 +4,7 @@ import type { HostEnv } from './env.ts'
 import { collect, getArtifact, missingBlobs, putBlob, putManifest, storedBytes } from './model-store.ts'
 import { replicaGone } from './replica.ts'
 import { replicaState } from './replica-activity.ts'
-import { bundleOf } from './spec-header.ts'
+import { bundleOf, specUnknown } from './spec-header.ts'
 
 export { ModelCache } from './model-cache-object.ts'
 export { Replica } from './replica.ts'
@@ -40,7 +40,7 @@ async function route(request: Request, env: HostEnv): Promise<Response> {
     case '/artifacts':
       return getArtifact(url, env)
     case '/state':
-      return Response.json(replicaState((await bundleOf(request.headers)).id))
+      return getState(request)
     case '/run':
     case '/generate':
     case '/describe':
@@ -54,11 +54,17 @@ async function route(request: Request, env: HostEnv): Promise<Response> {
   }
 }
 
+async function getState({ headers }: Request): Promise<Response> {
+  const bundle = await bundleOf(headers)
+  return bundle ? Response.json(replicaState(bundle.id)) : specUnknown()
+}
+
 async function askReplica(request: Request, env: HostEnv): Promise<Response> {
-  const { id } = await bundleOf(request.headers)
+  const bundle = await bundleOf(request.headers)
+  if (!bundle) return specUnknown()
   const { url, method, headers, signal } = request
   const body = await request.arrayBuffer()
-  const ask = () => env.REPLICA.getByName(id).fetch(new Request(url, { method, headers, body, signal }))
+  const ask = () => env.REPLICA.getByName(bundle.id).fetch(new Request(url, { method, headers, body, signal }))
   return ask().catch((error: unknown) => {
     if (!(error instanceof Error) || !error.message.includes(replicaGone)) throw error
     return ask()

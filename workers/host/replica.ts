@@ -17,7 +17,7 @@ import { isolateCode } from './isolate-code.ts'
 import { type Activity, activityOf } from './replica-activity.ts'
 import { ServiceLog } from './service-log.ts'
 import { wantSnapshot } from './snapshot-builder.ts'
-import { bundleOf } from './spec-header.ts'
+import { bundleOf, bundleOfSpec, specUnknown } from './spec-header.ts'
 
 /** What a request sees that comes in the moment in which its replica goes: it only has to come again. */
 export const replicaGone = 'glim: the replica went to rest'
@@ -33,6 +33,7 @@ export class Replica extends DurableObject<HostEnv> {
 
   async fetch(request: Request): Promise<Response> {
     const bundle = await bundleOf(request.headers)
+    if (!bundle) return specUnknown()
     const now = activityOf(bundle.id)
     switch (new URL(request.url).pathname) {
       case '/logs':
@@ -116,8 +117,7 @@ export class Replica extends DurableObject<HostEnv> {
     const firstRun = response.headers.get('x-glim-first-run-ms')
     if (firstRun !== null) this.#log.append(`first run: ${firstRun} ms`)
     if (response.headers.has('x-glim-snapshot-wanted')) {
-      const spec = encodeURIComponent(JSON.stringify(bundle.env.SPEC))
-      this.ctx.waitUntil(wantSnapshot(this.env, spec).catch(() => undefined))
+      this.ctx.waitUntil(wantSnapshot(this.env, bundle.env.SPEC).catch(() => undefined))
     }
     const failed = response.headers.get('x-glim-load-failed')
     const now = activityOf(bundle.id)
@@ -158,7 +158,7 @@ export class Replica extends DurableObject<HostEnv> {
   async alarm(): Promise<void> {
     const [row] = this.ctx.storage.sql.exec('SELECT spec FROM mounted').toArray()
     if (!row) return
-    const bundle = await bundleOf(new Headers({ 'x-glim-spec': encodeURIComponent(String(row.spec)) }))
+    const bundle = await bundleOfSpec(String(row.spec))
     const now = activityOf(bundle.id)
     const setting = now.idleMs === undefined ? bundle.env.SPEC.idleMs : now.idleMs
     if (setting === null && !now.retired) return

@@ -6,12 +6,13 @@
  * process twice, is given up until the next ordinary load asks again.
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { EndpointSpec } from '#contracts/bundle.ts'
 import type { HostEnv } from './env.ts'
 import { modelCache } from './env.ts'
 import { isolateCode } from './isolate-code.ts'
 import { lastBusyMs } from './replica-activity.ts'
 import { snapshotKeyOf } from './snapshot-key.ts'
-import { bundleOf } from './spec-header.ts'
+import { bundleOfSpec } from './spec-header.ts'
 
 /** So long nobody may have asked for anything: a build takes the thread that requests and imports need. */
 const quietMs = 1_000
@@ -33,11 +34,11 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
     )
   }
 
-  /** POST with the spec's header: answers at once. */
+  /** POST with an `EndpointSpec`: answers at once. */
   async fetch(request: Request): Promise<Response> {
-    const { env } = await bundleOf(request.headers)
-    const key = await snapshotKeyOf(env.SPEC)
-    this.#sql.exec('INSERT OR IGNORE INTO wanted (key, spec) VALUES (?, ?)', key, request.headers.get('x-glim-spec'))
+    const spec = (await request.json()) as EndpointSpec
+    const key = await snapshotKeyOf(spec)
+    this.#sql.exec('INSERT OR IGNORE INTO wanted (key, spec) VALUES (?, ?)', key, JSON.stringify(spec))
     await this.#waitForQuiet()
     return new Response()
   }
@@ -76,7 +77,7 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
   }
 
   async #build(spec: string): Promise<void> {
-    const bundle = await bundleOf(new Headers({ 'x-glim-spec': spec }))
+    const bundle = await bundleOfSpec(spec)
     const { manifest } = bundle.env.SPEC
     const key = await snapshotKeyOf(bundle.env.SPEC)
     if ((await modelCache(this.env).snapshotShards(key)).length > 0) return
@@ -96,7 +97,7 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
 }
 
 /** Asks for a snapshot of what a bundle serves; resolves once that is noted. */
-export async function wantSnapshot(env: HostEnv, specHeader: string): Promise<void> {
+export async function wantSnapshot(env: HostEnv, spec: EndpointSpec): Promise<void> {
   const builder = env.SNAPSHOT_BUILDER.getByName('builder')
-  await builder.fetch('http://builder/', { method: 'POST', headers: { 'x-glim-spec': specHeader } })
+  await builder.fetch('http://builder/', { method: 'POST', body: JSON.stringify(spec) })
 }

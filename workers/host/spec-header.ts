@@ -1,24 +1,44 @@
-/** The spec of the entity to run travels in one header, so that the body stays the invocation's frame. */
-import { type Bundle, endpointSpecSchema } from '#contracts/bundle.ts'
+/**
+ * The spec of the entity to run travels in a header, so that the body stays the invocation's frame. It comes once; later calls only name
+ * it, because a header of some hundred characters is a twentieth of what a call costs the dispatcher.
+ */
+import { type Bundle, endpointSpecSchema, specHeader, specNameHeader, specUnknownStatus } from '#contracts/bundle.ts'
 import { badRequest } from '#contracts/errors.ts'
 import { compile } from '#src/compiler/compile.ts'
 import { templates } from './templates.ts'
 
-/** Compiled bundles by header text; bounded, because specs come from a registry that may be large. */
+/** Compiled bundles by the name of their spec; bounded, because specs come from a registry that may be large. */
 const bundles = new Map<string, Promise<Bundle>>()
 const mostBundles = 2_000
 
-/** @throws {ServingError} 400 on a missing or malformed header. */
-export async function bundleOf(headers: Headers): Promise<Bundle> {
-  const text = headers.get('x-glim-spec')
-  if (text === null) throw badRequest('The header x-glim-spec is missing.')
-  let bundle = bundles.get(text)
-  if (!bundle) {
-    const spec = endpointSpecSchema.safeParse(JSON.parse(decodeURIComponent(text)))
-    if (!spec.success) throw badRequest(`The header x-glim-spec is not a spec: ${spec.error.message}`)
-    if (bundles.size >= mostBundles) bundles.delete(bundles.keys().next().value!)
-    bundle = compile(spec.data, templates)
-    bundles.set(text, bundle)
-  }
-  return bundle
+/**
+ * Resolves to undefined for a name that was not seen here yet: answer `specUnknown`.
+ *
+ * @throws {ServingError} 400 on missing or malformed headers.
+ */
+export async function bundleOf(headers: Headers): Promise<Bundle | undefined> {
+  const name = headers.get(specNameHeader)
+  if (name === null) throw badRequest(`The header ${specNameHeader} is missing.`)
+  const known = bundles.get(name)
+  if (known) return known
+  const text = headers.get(specHeader)
+  if (text === null) return undefined
+  const bundle = bundleOfSpec(decodeURIComponent(text))
+  if (bundles.size >= mostBundles) bundles.delete(bundles.keys().next().value!)
+  bundles.set(name, bundle)
+  return bundle.catch((error: unknown) => {
+    bundles.delete(name)
+    throw error
+  })
+}
+
+/** @param json an `EndpointSpec`. @throws {ServingError} 400 where it is none. */
+export async function bundleOfSpec(json: string): Promise<Bundle> {
+  const spec = endpointSpecSchema.safeParse(JSON.parse(json))
+  if (!spec.success) throw badRequest(`The header ${specHeader} is not a spec: ${spec.error.message}`)
+  return compile(spec.data, templates)
+}
+
+export function specUnknown(): Response {
+  return new Response(null, { status: specUnknownStatus })
 }
