@@ -13,6 +13,7 @@ import { limits } from '#contracts/limits.ts'
 import type { Digest, Shard } from '#contracts/manifest.ts'
 import { digestOf } from './digest.ts'
 import type { IncrementalHash } from './digest-stream.ts'
+import { isIntact } from './intact.ts'
 import { addressOf, type OriginFile } from './origin.ts'
 import { type ProgressMeter, type ProgressOptions, progressMeter } from './progress.ts'
 import { readRange } from './read-range.ts'
@@ -93,7 +94,7 @@ async function reuseStored({ known = [], store, signal }: FetchArtifactOptions, 
   const shard = known[state.shards.length]
   if (!shard) return false
   const bytes = await store.get(shard.digest, signal ? { signal } : {})
-  if (!bytes || bytes.byteLength !== shard.sizeBytes || (await digestOf(bytes)) !== shard.digest) return false
+  if (!bytes || bytes.byteLength !== shard.sizeBytes || !(await isIntact(shard.digest, bytes))) return false
   await complete(shard, bytes, state)
   state.meter.advance(shard.sizeBytes, store.name, false)
   return true

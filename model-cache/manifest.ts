@@ -7,6 +7,7 @@ import { parseBody } from '#contracts/parse.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { digestOf } from './digest.ts'
 import type { IncrementalHash } from './digest-stream.ts'
+import { isIntact } from './intact.ts'
 import { type ResolvedArtifact, type StreamArtifactOptions, streamArtifact } from './read-artifact.ts'
 
 /** The most that a manifest's artifacts may come to together: what its shards could. */
@@ -25,7 +26,7 @@ export async function readManifest(digest: Digest, tiers: readonly BlobStore[]):
   for (const tier of tiers) {
     const bytes = await tier.get(digest)
     if (!bytes) continue
-    if ((await digestOf(bytes)) === digest) return parseManifest(jsonOf(bytes, digest))
+    if (await isIntact(digest, bytes)) return parseManifest(jsonOf(bytes, digest))
     await tier.delete(digest)
   }
   throw doesNotExist(`Manifest ${digest} is not stored here.`)

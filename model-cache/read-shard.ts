@@ -8,6 +8,7 @@ import type { BlobStore } from '#contracts/blob-store.ts'
 import { badRequest, dataLoss, isServingError, unavailable } from '#contracts/errors.ts'
 import type { Digest, Shard } from '#contracts/manifest.ts'
 import { digestOf } from './digest.ts'
+import { isIntact } from './intact.ts'
 
 export interface ReadShardOptions {
   /** Nearest first. */
@@ -65,15 +66,14 @@ export async function findBlob(digest: Digest, { tiers, signal }: ReadShardOptio
       tried.push(`${tier.name}: absent`)
       continue
     }
-    const actual = await digestOf(bytes)
-    if (actual === digest) {
+    if (await isIntact(digest, bytes)) {
       // Best effort: a full near tier slows the next read, it does not fail this one.
       await Promise.allSettled(tiers.slice(0, depth).map((nearer) => nearer.put(digest, bytes)))
       return { bytes, tier: tier.name }
     }
     // A tier that lies is worse than a miss: drop its copy and look deeper.
     lied = true
-    tried.push(`${tier.name}: corrupt, ${bytes.byteLength} bytes of ${actual}`)
+    tried.push(`${tier.name}: corrupt, ${bytes.byteLength} bytes of ${await digestOf(bytes)}`)
     await tier.delete(digest).catch(() => undefined)
   }
   if (isServingError(failure)) throw failure

@@ -42,7 +42,7 @@ afterAll(async () => {
 describe.skipIf(process.platform !== 'linux')('what was acknowledged', () => {
   const moments = [30, 400, 900].map((least) => Math.round(least + Math.random() * 300))
 
-  it.each(moments)(
+  it.each(moments.slice(1))(
     'survives the death of workerd after %d ms of work, and the server comes back by itself',
     async (ms) => {
       await workUntil(ms, killWorkerd)

@@ -131,3 +131,32 @@ describe('snapshots in the model cache', () => {
     expect(await snapshotFiles()).toEqual([])
   })
 })
+
+describe('a language model', () => {
+  it('writes from its snapshot what it wrote when it was loaded, the likeliest text and a drawn one', async () => {
+    const story = { server, name: 'story' }
+    const imported = await importFolder(server, fileURLToPath(new URL('../../models/story/', import.meta.url)), 'story')
+    expect(imported.status, imported.text).toBe(200)
+    await createEndpoint(server, 'story', 'story')
+    const texts = () =>
+      Promise.all(
+        [{ temperature: 0 }, { temperature: 1, seed: 7 }].map(async (sampling) => {
+          const body = { model: 'story', prompt: 'The old king had', max_tokens: 40, ...sampling }
+          const { status, text, json } = await server.send('POST', '/v1/completions', body)
+          expect(status, text).toBe(200)
+          return json.choices[0].text as string
+        }),
+      )
+    const loaded = await texts()
+    expect(loaded[0]).not.toBe(loaded[1])
+    await vi.waitFor(
+      async () => {
+        await scaledToZero(story)
+        expect(await texts()).toEqual(loaded)
+        expect((await loadsOf(story)).at(-1)).toBe('from its snapshot')
+      },
+      { timeout: 20_000, interval: 1_200 },
+    )
+    expect((await loadsOf(story))[0]).not.toBe('from its snapshot')
+  })
+})

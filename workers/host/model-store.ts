@@ -7,6 +7,7 @@ import { resultOf } from '#contracts/outcome.ts'
 import { parseBody } from '#contracts/parse.ts'
 import { digestOf } from '#model-cache/digest.ts'
 import { newDigestStreamHash } from '#model-cache/digest-stream.ts'
+import { isIntact } from '#model-cache/intact.ts'
 import { parseManifest, readManifest, verifyArtifact, writeManifest } from '#model-cache/manifest.ts'
 import { readArtifact, withShards } from '#model-cache/read-artifact.ts'
 import { diskServiceStore } from '#model-cache/stores/disk-service.ts'
@@ -16,9 +17,10 @@ import { type HostEnv, modelCache } from './env.ts'
 export async function putBlob(digest: string, body: Uint8Array, env: HostEnv): Promise<Response> {
   if (body.byteLength > limits.maxShardBytes) throw tooLarge('A shard', body.byteLength, limits.maxShardBytes)
   const named = parseBody(digestSchema, digest, 'digest')
-  const actual = await digestOf(body)
-  if (actual !== named)
+  if (!(await isIntact(named, body))) {
+    const actual = await digestOf(body)
     throw badRequest(`digest: the ${body.byteLength} bytes that came are ${actual}, not ${named}.`, 'digest')
+  }
   resultOf(await modelCache(env).put(named, body))
   return Response.json({})
 }
