@@ -107,20 +107,27 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** Gives a tensor the field's rank where only one-sized axes are in question, and checks every size. */
 export function fitted(tensor: Tensor, field: Field, path: string): Tensor {
+  if (hasShape(tensor.shape, field)) return tensor
   const shape = [...tensor.shape]
   if (isColumn(field) && shape.length === 0) shape.push(1)
   while (shape.length > 0 && shape.length < field.shape.length && field.shape[shape.length] === 1) shape.push(1)
   // An empty list cannot say how large the axes inside it would be; the signature does.
   while (shape.includes(0) && shape.length < field.shape.length) shape.push(Number(field.shape[shape.length]) || 0)
-  const fits =
-    shape.length === field.shape.length &&
-    shape.every((size, axis) => typeof field.shape[axis] !== 'number' || field.shape[axis] === size)
-  if (!fits)
+  if (!hasShape(shape, field))
     throw schema(
       path,
       `expected ${field.dtype} of shape [${field.shape.join(', ')}], got shape [${tensor.shape.join(', ')}]`,
     )
   return { ...tensor, shape }
+}
+
+function hasShape(shape: readonly number[], field: Field): boolean {
+  if (shape.length !== field.shape.length) return false
+  for (let axis = 0; axis < shape.length; axis++) {
+    const size = field.shape[axis]
+    if (typeof size === 'number' && size !== shape[axis]) return false
+  }
+  return true
 }
 
 function isColumn(field: Field): boolean {
@@ -140,7 +147,8 @@ function checkNames(names: readonly string[], signature: Signature, path: string
 
 /** Columns of strings or pictures whose only axis has one name are rows of one request and must be equally many. */
 function checkRowCounts(inputs: NamedTensors, signature: Signature, path: string): void {
-  const [first] = signature.inputs
+  const [first, second] = signature.inputs
+  if (!second) return
   const columns = signature.inputs.filter(
     (field) => isColumn(field) && field.shape[0] === first?.shape[0] && inputs[field.name],
   )
