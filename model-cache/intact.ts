@@ -3,7 +3,7 @@
  *
  * A blob is hashed with SHA-256 the first time that a process meets it. Then a seal of it is kept, a message authentication code under a
  * key that never leaves the process, and later reads are checked against that: GMAC (NIST SP 800-38D) takes a seventh of the time of
- * SHA-256, and whoever does not have the key cannot make other bytes that pass, by accident (1 in 2^128) or by intent.
+ * SHA-256, and other bytes pass for a shard of 1 MiB with a chance of 2^-112, whoever chose them, as long as nobody sees key or seals.
  */
 import type { Digest } from '#contracts/manifest.ts'
 import { digestOf } from './digest.ts'

@@ -44,9 +44,10 @@ export interface Bundle {
 export const specHeader = 'x-glim-spec'
 
 /**
- * Header of every call beside it: a short name of the same spec. A host that knows the name needs no more; one that does not answers
+ * Header of every call beside it: a short name of the same spec, the first hex digits of that text's SHA-256. A host that knows the name needs no more; one that does not answers
  * `specUnknownStatus` without having done anything, and is then sent the spec.
  */
 export const specNameHeader = 'x-glim-spec-name'
 
+export const specNameLength = 32
 export const specUnknownStatus = 428

@@ -1,6 +1,6 @@
 /** The host over a service binding or HTTP: frames for invocations, JSON for the rest, the spec in headers. */
 import { sha256 } from '@noble/hashes/sha2.js'
-import { type EndpointSpec, specHeader, specNameHeader, specUnknownStatus } from '#contracts/bundle.ts'
+import { type EndpointSpec, specHeader, specNameHeader, specNameLength, specUnknownStatus } from '#contracts/bundle.ts'
 import { hexOf } from '#contracts/bytes.ts'
 import type { Capabilities } from '#contracts/capabilities.ts'
 import { internal, ServingError, type ServingErrorFacts } from '#contracts/errors.ts'
@@ -90,7 +90,7 @@ function headersOf(spec: EndpointSpec): SpecHeaders {
   let made = specHeaders.get(spec)
   if (made === undefined) {
     const text = encodeURIComponent(JSON.stringify(spec))
-    const name = hexOf(sha256(new TextEncoder().encode(text))).slice(0, 32)
+    const name = hexOf(sha256(new TextEncoder().encode(text))).slice(0, specNameLength)
     made = {
       full: new Headers({ [specNameHeader]: name, [specHeader]: text }),
       named: new Headers({ [specNameHeader]: name }),

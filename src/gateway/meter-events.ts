@@ -30,7 +30,7 @@ export async function* metered(
     if (isAborted()) failure = callerGone()
     else if (isServingError(error)) failure = error
     else {
-      console.error(`request ${requestId}: its replica was lost: ${error instanceof Error ? error.message : error}`)
+      console.error(`request ${requestId}: its replica was lost: ${error instanceof Error ? error.stack : error}`)
       failure = replicaLost()
     }
   }

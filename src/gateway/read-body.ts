@@ -4,8 +4,8 @@ import { limits } from '#contracts/limits.ts'
 
 export type BodyFormat = 'json' | 'csv'
 
-/** Bodies shorter than this cannot nest deeply enough to hurt the parser. */
-const depthCheckBytes = 16 * 1024
+/** Bodies shorter than this cannot nest deeply enough to hurt what walks through them. */
+const depthCheckBytes = 1_024
 
 /** Of a body that is too large, so much is read and dropped at most. */
 const dropBytes = 4 * limits.requestBytes

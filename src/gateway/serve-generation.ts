@@ -11,6 +11,7 @@ import { inCallersWords } from './dialects/field-names.ts'
 import type { GenerationContext, GenerationPlan } from './dialects/generation-plan.ts'
 import { mergeGenerations } from './merge-generations.ts'
 import { metered } from './meter-events.ts'
+import { readAhead } from './read-ahead.ts'
 import { inEvents, inOnePiece, type Waiting } from './reply-generation.ts'
 import { beginOutcome, failureOf, type Inquiry, type Outcome, rowOf, type ServeOptions } from './settle.ts'
 
@@ -69,7 +70,8 @@ async function allStarted(
   gone: AbortController,
 ): Promise<AsyncIterable<GenerationEvent>[]> {
   for (const one of started) one.catch(() => gone.abort())
-  return Promise.all(started)
+  if (started.length === 1) return [await started[0]!]
+  return Promise.all(started.map(async (one) => readAhead(await one)))
 }
 
 function requireTextGeneration({ task }: ModelVersion, name: string): void {

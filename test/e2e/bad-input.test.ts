@@ -53,6 +53,7 @@ describe.each(dialects)('in the %s dialect, %s', (dialect, path) => {
     ['a string', '"text"', asJson, 400, '"text"'],
     ['deep nesting', deep, asJson, 400, 'nests deeper than 64 levels'],
     ['only opening brackets', '['.repeat(mib), asJson, 400, 'nests deeper than 64 levels'],
+    ['a short body that nests deeply', '['.repeat(900) + ']'.repeat(900), asJson, 400, 'nests deeper than 64 levels'],
     [
       'bytes that are no UTF-8',
       Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d),

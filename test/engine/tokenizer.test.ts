@@ -113,6 +113,12 @@ function smallTokenizer(changes: Record<string, unknown> = {}, model: Record<str
 const fileOf = (value: unknown, space?: number) => encoder.encode(JSON.stringify(value, null, space))
 
 describe('a WordPiece tokenizer of ours answers like the library', () => {
+  it('where a word begins with a byte order mark', async () => {
+    const vocab = Object.fromEntries([...words, '\ufeffab'].map((word, id) => [word, id]))
+    const file = smallTokenizer({ normalizer: null, pre_tokenizer: null }, { vocab })
+    await expectSameAnswers(fileOf(file), ['\ufeffab', 'ab', 'a\ufeffab'])
+  })
+
   it.each(['embed', 'intent'])('with the starter model %s, over odd texts', async (name) => {
     await expectSameAnswers(read(starterPath(name)), oddTexts(1_500, 1))
   })

@@ -14,7 +14,7 @@ import { lastBusyMs } from './replica-activity.ts'
 import { snapshotKeyOf } from './snapshot-key.ts'
 import { bundleOfSpec } from './spec-header.ts'
 
-/** So long nobody may have asked for anything: a build takes the thread that requests and imports need. */
+/** So long no model may have been asked for anything: a build takes the thread that requests and imports need. */
 const quietMs = 1_000
 /** A host that is never quiet builds all the same, at the cost of one slow answer, so that its next cold starts are fast. */
 const longestDelayMs = 15_000

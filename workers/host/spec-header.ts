@@ -2,7 +2,15 @@
  * The spec of the entity to run travels in a header, so that the body stays the invocation's frame. It comes once; later calls only name
  * it, because a header of some hundred characters is a twentieth of what a call costs the dispatcher.
  */
-import { type Bundle, endpointSpecSchema, specHeader, specNameHeader, specUnknownStatus } from '#contracts/bundle.ts'
+import {
+  type Bundle,
+  endpointSpecSchema,
+  specHeader,
+  specNameHeader,
+  specNameLength,
+  specUnknownStatus,
+} from '#contracts/bundle.ts'
+import { hexOf } from '#contracts/bytes.ts'
 import { badRequest } from '#contracts/errors.ts'
 import { compile } from '#src/compiler/compile.ts'
 import { templates } from './templates.ts'
@@ -23,6 +31,9 @@ export async function bundleOf(headers: Headers): Promise<Bundle | undefined> {
   if (known) return known
   const text = headers.get(specHeader)
   if (text === null) return undefined
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
+  if (!hexOf(new Uint8Array(digest)).startsWith(name) || name.length !== specNameLength)
+    throw badRequest(`The header ${specNameHeader} is not the name of the spec beside it.`)
   const bundle = bundleOfSpec(decodeURIComponent(text))
   if (bundles.size >= mostBundles) bundles.delete(bundles.keys().next().value!)
   bundles.set(name, bundle)

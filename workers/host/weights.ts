@@ -21,8 +21,8 @@ const buffers = bufferPool()
 const manifests = new Map<Digest, Manifest>()
 const mostManifests = 64
 
-/** Versions whose use is about to be noted. */
-const noted = new Set<Digest>()
+/** When the use of a version was noted last. */
+const notedMs = new Map<Digest, number>()
 /** Longer than most loads take. */
 const noteAfterMs = 250
 
@@ -75,11 +75,12 @@ export class Weights extends WorkerEntrypoint<HostEnv, WeightsProps> {
   /** Costs a transaction that reaches the disk, so one stands for all artifacts of a load, and the load does not wait for it. */
   #noteUse(): void {
     const { manifest } = this.ctx.props
-    if (noted.has(manifest)) return
-    noted.add(manifest)
+    const nowMs = Date.now()
+    if (nowMs - (notedMs.get(manifest) ?? 0) < 2 * noteAfterMs) return
+    if (notedMs.size >= mostManifests) notedMs.clear()
+    notedMs.set(manifest, nowMs)
     const note = async () => {
       await new Promise((resolve) => setTimeout(resolve, noteAfterMs))
-      noted.delete(manifest)
       await modelCache(this.env).touch(manifest)
     }
     this.ctx.waitUntil(note())

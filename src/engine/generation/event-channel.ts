@@ -33,6 +33,7 @@ export class EventChannel<T> implements AsyncIterableIterator<T> {
 
   end(): void {
     this.#ended = true
+    this.#openRoom()
     this.#wake?.()
   }
 

@@ -2,7 +2,7 @@
  * From prompt to text. Every choice is one loop: sample a token under the constraint, show its text, ask for the logits after it.
  * Where those come from, and who else is being served in the same step, is the scheduler's business.
  */
-import { deadlineExceeded, internal, invalidParameter, isServingError } from '#contracts/errors.ts'
+import { deadlineExceeded, internal, invalidParameter, isServingError, ServingError } from '#contracts/errors.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest } from '#contracts/generation.ts'
 import type { AnswerForm, AnswerForms } from './answer-form.ts'
 import { ChoiceOutput } from './choice-output.ts'
@@ -164,16 +164,25 @@ async function writeChoice(
   return { tokens, reasoningTokens: output.reasoningTokens, firstTokenMs: firstTokenMs ?? performance.now() }
 }
 
-/** A reader who takes nothing any more holds his place no longer than one who does. */
+/** Longer than any network that still moves; others wait for the place. */
+const longestPauseMs = 20_000
+
+/** @throws {ServingError} 504 where the reader takes nothing for too long, or nothing until the deadline. */
 async function beforeDeadline(room: Promise<void>, { request: { deadlineMs }, arrivedMs }: Plan): Promise<void> {
   const late = Promise.withResolvers<never>()
   const leftMs = deadlineMs - (performance.now() - arrivedMs)
-  const timer = setTimeout(() => late.reject(deadlineExceeded(deadlineMs)), leftMs)
+  const end = () => late.reject(leftMs < longestPauseMs ? deadlineExceeded(deadlineMs) : readerStalled())
+  const timer = setTimeout(end, Math.min(leftMs, longestPauseMs))
   try {
     await Promise.race([room, late.promise])
   } finally {
     clearTimeout(timer)
   }
+}
+
+function readerStalled(): ServingError {
+  const message = `The reader of this reply took nothing for ${longestPauseMs / 1_000} s, and others wait for the place.`
+  return new ServingError({ code: 'DEADLINE_EXCEEDED', status: 504, message })
 }
 
 /** Most tokens of each choice: what is asked for, as far as there is room behind the prompt. */

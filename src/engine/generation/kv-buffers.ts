@@ -35,6 +35,8 @@ export class KvBuffers {
   readonly #bytesPerToken: number
   /** Where all buffers lie; 0 before the first row. */
   #block: Pointer = 0
+  /** Most bytes of all buffers: less than was asked for where the heap had no more. */
+  #boundBytes: number
   #room: Room = { rows: 0, capacity: 0 }
   /** Tensors over a range of rows, by range. */
   readonly #windows = new Map<string, readonly Pointer[]>()
@@ -44,10 +46,11 @@ export class KvBuffers {
     this.#sides = sides
     this.#options = options
     this.#bytesPerToken = bytesPerToken(sides)
+    this.#boundBytes = options.boundBytes
   }
 
   fits(rows: number, positions: number): boolean {
-    return rows <= this.#options.rows && rows * positions * this.#bytesPerToken <= this.#options.boundBytes
+    return rows <= this.#options.rows && rows * positions * this.#bytesPerToken <= this.#boundBytes
   }
 
   /** Tensors over some rows that lie side by side, by side; theirs until the buffers grow. */
@@ -93,7 +96,7 @@ export class KvBuffers {
    */
   makeRoom(rows: number, positions: number, lengths: readonly number[]): void {
     if (rows <= this.#room.rows && positions <= this.#room.capacity) return
-    if (this.#block === 0) this.#block = this.#ort.malloc(this.#blockBytes())
+    if (this.#block === 0) this.#takeBlock(rows * positions * this.#bytesPerToken)
     const [old, room] = [this.#room, this.#roomFor(rows, positions)]
     this.#dropWindows()
     this.#layOut(old, room, lengths.slice(0, old.rows))
@@ -137,9 +140,21 @@ export class KvBuffers {
     return this.#block + before + (row * heads + head) * capacity * headBytes
   }
 
-  #blockBytes(): number {
-    const { rows, positions, boundBytes } = this.#options
-    return Math.min(boundBytes, rows * positions * this.#bytesPerToken)
+  /** The whole share, or in a heap that is nearly full a half of it, a quarter, … down to what is needed now. */
+  #takeBlock(leastBytes: number): void {
+    const { rows, positions } = this.#options
+    let sizeBytes = Math.min(this.#boundBytes, rows * positions * this.#bytesPerToken)
+    for (;;) {
+      try {
+        this.#block = this.#ort.malloc(sizeBytes)
+        this.#ort.refusedBytes = 0
+        this.#boundBytes = sizeBytes
+        return
+      } catch (error) {
+        if (!(error instanceof RangeError) || sizeBytes <= leastBytes) throw error
+        sizeBytes = Math.max(leastBytes, Math.floor(sizeBytes / 2))
+      }
+    }
   }
 
   /** Generous where memory allows it, so that rows rarely move; all that there is where it does not. */
@@ -151,7 +166,7 @@ export class KvBuffers {
         positions <= this.#room.capacity ? this.#room.capacity : Math.min(roundUp(positions * 1.25), most.positions),
     }
     const choices = [roomy, { rows, capacity: roomy.capacity }]
-    const all = Math.floor(most.boundBytes / (rows * this.#bytesPerToken))
+    const all = Math.floor(this.#boundBytes / (rows * this.#bytesPerToken))
     return (
       choices.find((room) => this.fits(room.rows, room.capacity)) ?? { rows, capacity: Math.min(all, most.positions) }
     )

@@ -4,7 +4,7 @@
  *
  * `ORT_GQA_DISABLE_FLASH_ATTENTION`: attention over several new tokens is cut into tiles of the size of the processor's second
  * cache. Wasm cannot ask for that size, and ORT 1.30 then takes tiles of 1 × 1: reading 64 tokens behind 256 took four times as
- * long as with the ordinary kernel, behind 512 six times. Single steps lose 3 % at 256 tokens and 13 % at 1,024 for it. To be
+ * long as with the ordinary kernel, behind 512 six times. Single steps lose 6 % at 256 tokens and 14 % at 1,024 for it. To be
  * looked at again with each version of ORT.
  */
 import { environmentImports, ortVersion } from './private-exports.ts'

@@ -12,7 +12,7 @@ const encoder = new TextEncoder()
 const noBytes = new Uint8Array()
 
 export class VocabularyTable {
-  readonly #decoder = new TextDecoder()
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   readonly #pool: Uint8Array
   readonly #starts: Uint32Array
   readonly #ids: Uint32Array

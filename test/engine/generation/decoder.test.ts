@@ -258,6 +258,21 @@ describe('graphs that append in place', () => {
     session.release()
   })
 
+  it('take what a nearly full heap still has, and answer with that', () => {
+    const session = open(tinyDecoder({ mixesRows: false }))
+    const decoder = openDecoder(readDecoderPorts(session), { positions: 2 ** 20, cacheBytes: 2 ** 26, rows: 4 })
+    ort.heapLimitBytes = ort.heapBytes + 2 ** 24
+    try {
+      const [logits] = logitsOf(decoder, prompts[0]!, 1)
+      expect(logits!.every(Number.isFinite)).toBe(true)
+      expect(ort.refusedBytes).toBe(0)
+      expect([decoder.fits([2 ** 16]), decoder.fits([2 ** 19])]).toEqual([true, false])
+    } finally {
+      ort.heapLimitBytes = Number.POSITIVE_INFINITY
+    }
+    session.release()
+  })
+
   function tokensAfter(offset: number): number[] {
     return Array.from({ length: 99 }, (_, step) => (step * 5 + offset) % 32)
   }
