@@ -6,7 +6,7 @@ import { haveSharedModels, sharedModelPath, withoutSharedModels } from '../suppo
 import { residentMb } from '../support/workerd-pid.ts'
 
 const [streams, width] = [120, 10]
-const [parts, many] = [6, 80]
+const [parts, many] = [4, 80]
 /**
  * From one part to the next, in the middle of all: a snapshot that is made meanwhile, or a collection, is one step, and a leak is in
  * each. 70 KB for each stream would be as much.

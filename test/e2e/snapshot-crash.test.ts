@@ -57,7 +57,7 @@ describe.skipIf(process.platform !== 'linux')('a server that is killed while it 
         expect(loads.join()).not.toContain('not used')
         expect(loads.at(-1)).toBe('from its snapshot')
       },
-      { timeout: 30_000, interval: 1_200 },
+      { timeout: 30_000, interval: 1_600 },
     )
   })
 })

@@ -49,7 +49,7 @@ async function coldStart(): Promise<string> {
 
 /** A snapshot is built behind the scenes once nobody has asked for anything for a second. */
 async function untilLoadSays(what: string): Promise<void> {
-  await vi.waitFor(async () => expect(await coldStart()).toContain(what), { timeout: 20_000, interval: 1_200 })
+  await vi.waitFor(async () => expect(await coldStart()).toContain(what), { timeout: 20_000, interval: 1_600 })
 }
 
 /** The digests of a version's own blobs. */
@@ -155,7 +155,7 @@ describe('a language model', () => {
         expect(await texts()).toEqual(loaded)
         expect((await loadsOf(story)).at(-1)).toBe('from its snapshot')
       },
-      { timeout: 20_000, interval: 1_200 },
+      { timeout: 20_000, interval: 1_600 },
     )
     expect((await loadsOf(story))[0]).not.toBe('from its snapshot')
   })
