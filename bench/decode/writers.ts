@@ -1,5 +1,4 @@
 /** The sides of the comparison as functions that write a number of tokens after a prompt: our task in Node, and transformers.js. */
-import { setImmediate } from 'node:timers/promises'
 import { ByRowDecoder } from '#src/engine/generation/decoder-by-row.ts'
 import { readDecoderPorts } from '#src/engine/generation/decoder-ports.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
@@ -38,8 +37,7 @@ export async function openOurs(folder: string, { shape, tokens }: Writing): Prom
   const reader = folderReader(folder)
   const session = await loadGraph(ort, reader, 'onnx/model_quantized.onnx')
   const heapBytes = ort.heapBytes
-  const yieldTurn = async () => void (await setImmediate())
-  const { generate } = await textGenerationTask.load({ ort, session, reader, options: {}, yieldTurn })
+  const { generate } = await textGenerationTask.load({ ort, session, reader, options: {} })
   const tokensOf = wordReader(shape)
   return {
     heapBytes,

@@ -93,8 +93,7 @@ async function openWriter(): Promise<Write> {
   const reader = memoryReader(Object.fromEntries(files))
   const ort = await bootNodeOrt()
   const session = await loadGraph(ort, reader, 'onnx/model_quantized.onnx')
-  const yieldTurn = async () => void (await setImmediate())
-  const { generate } = await textGenerationTask.load({ ort, session, reader, options: {}, yieldTurn })
+  const { generate } = await textGenerationTask.load({ ort, session, reader, options: {} })
   return (prompt, maxTokens, tenant) => {
     const timesMs: number[] = []
     let stopped = false

@@ -1,17 +1,20 @@
 /**
  * The workers as modules: esbuild bundles the endpoint once per task, the host (which carries the endpoints as text) and the
- * dispatcher. Takes a fraction of a second, so it runs at every start and there is nothing stale to ship.
+ * dispatcher. Takes a third of a second, so it runs at every start and there is nothing stale to ship.
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build, type Metafile } from 'esbuild'
+import { build } from 'esbuild'
 import { tasks } from '#contracts/task.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const require = createRequire(import.meta.url)
+
+/** Modules of Node that ONNX Runtime's factory names and asks for nowhere else. */
+const askedForInNodeOnly = ['module', 'worker_threads', 'node:*']
 
 export interface WorkerModule {
   type: 'esm' | 'text' | 'wasm'
@@ -26,16 +29,17 @@ export interface BuiltWorker {
 export interface BuiltWorkers {
   dispatcher: BuiltWorker
   host: BuiltWorker
-  /** What went into each bundle, for the test that keeps the two columns apart. */
-  metafiles: Record<string, Metafile>
+  /** The source files in each bundle, for the test that keeps the two columns apart. */
+  inputs: Record<string, readonly string[]>
 }
 
-/** @param minify false keeps names, for reading stack traces. */
-export async function buildWorkers({ minify = true }: { minify?: boolean } = {}): Promise<BuiltWorkers> {
-  const [dispatcher, host, ...endpoints] = await Promise.all([
-    bundle('workers/dispatcher/index.ts', minify),
-    bundle('workers/host/index.ts', minify),
-    ...tasks.map((task) => bundle(`workers/endpoint/${task}.ts`, minify)),
+export async function buildWorkers(): Promise<BuiltWorkers> {
+  const [[dispatcher, host], endpoints] = await Promise.all([
+    bundle(['workers/dispatcher/index.ts', 'workers/host/index.ts']),
+    bundle(
+      tasks.map((task) => `workers/endpoint/${task}.ts`),
+      askedForInNodeOnly,
+    ),
   ])
   const [ortWasm, jpegWasm] = await Promise.all([
     readFile(require.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm')),
@@ -60,35 +64,43 @@ export async function buildWorkers({ minify = true }: { minify?: boolean } = {})
         'jpeg.wasm': { type: 'wasm', contents: jpegWasm },
       },
     },
-    metafiles: {
-      dispatcher: dispatcher!.metafile,
-      host: host!.metafile,
-      ...Object.fromEntries(tasks.map((task, index) => [task, endpoints[index]!.metafile])),
+    inputs: {
+      dispatcher: dispatcher!.inputs,
+      host: host!.inputs,
+      ...Object.fromEntries(tasks.map((task, index) => [task, endpoints[index]!.inputs])),
     },
   }
 }
 
-async function bundle(entry: string, minify: boolean): Promise<{ source: string; metafile: Metafile }> {
-  const result = await build({
+interface Bundle {
+  source: string
+  inputs: readonly string[]
+}
+
+/** One self-contained bundle for each entry; what they share is read and parsed once. */
+async function bundle(entryPoints: readonly string[], external: readonly string[] = []): Promise<Bundle[]> {
+  const { outputFiles, metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [entry],
+    entryPoints: [...entryPoints],
+    outdir: 'bundles',
     bundle: true,
     format: 'esm',
     target: 'es2024',
     platform: 'neutral',
     mainFields: ['module', 'main'],
     conditions: ['workerd', 'worker', 'browser', 'import'],
-    external: [
-      'cloudflare:*',
-      './*.wasm',
-      './*.js.txt',
-      ...(entry.includes('/endpoint/') ? ['module', 'worker_threads', 'node:*'] : []),
-    ],
-    minify,
+    external: ['cloudflare:*', './*.wasm', './*.js.txt', ...external],
+    minify: true,
     treeShaking: true,
     write: false,
     metafile: true,
     logLevel: 'silent',
   })
-  return { source: result.outputFiles[0]!.text, metafile: result.metafile }
+  const bundles = new Map(
+    outputFiles.map(({ path, text }): [string | undefined, Bundle] => {
+      const { entryPoint, inputs } = metafile.outputs[relative(root, path)]!
+      return [entryPoint, { source: text, inputs: Object.keys(inputs) }]
+    }),
+  )
+  return entryPoints.map((entry) => bundles.get(entry)!)
 }

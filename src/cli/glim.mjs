@@ -2,7 +2,13 @@
  * The door of the command line. Everything behind it is TypeScript that Node itself strips, and a Node that cannot would die
  * with "Unknown file extension"; so this file, which any Node reads, looks first.
  */
+import module from 'node:module'
+import { fileURLToPath } from 'node:url'
+
 if (process.features.typescript) {
+  // Compiled code is kept beside the packages, which halves the time that a command takes to begin; a folder that cannot be
+  // written to is no loss.
+  module.enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/glim', import.meta.url)))
   // Node's own listener prints "SQLite is an experimental feature"; the state folder's lock is all that is used of it.
   process.removeAllListeners('warning')
   process.on('warning', (warning) => {

@@ -2,7 +2,7 @@
  * MLflow's model signature as ours. MLflow has two kinds of schema: tensors with a numpy dtype and a shape where −1 fits any
  * size, and table columns with a type of its own; both are lists, and a name may be missing where there is only one.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { badRequest, type ServingError } from '#contracts/errors.ts'
 import type { Field, Param, Signature } from '#contracts/signature.ts'
 import { type Dtype, dtypes } from '#contracts/tensor.ts'

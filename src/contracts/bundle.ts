@@ -2,7 +2,7 @@
  * From served entity to running isolate: a spec says what to serve, the compiler makes a bundle of it, a mount runs the
  * bundle. The compiler does not know how a bundle is mounted.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { digestSchema } from './manifest.ts'
 import { tasks } from './task.ts'
 

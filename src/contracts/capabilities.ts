@@ -1,5 +1,5 @@
 /** What a model version can do, measured in its isolate at import. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const capabilitiesSchema = z.object({
   /** Tokens of one row at most, special ones included; longer texts are cut. Null for tasks without tokens. */

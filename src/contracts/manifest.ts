@@ -3,7 +3,7 @@
  * the unit of storage, transfer and verification. The manifest itself is stored as a blob under the digest of its
  * canonical JSON, so one digest names everything a version is.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { limits } from './limits.ts'
 
 /** `sha256:<64 hex>`; the only name for bytes. */

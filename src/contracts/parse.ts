@@ -2,7 +2,7 @@
  * The one way in which a body from outside becomes a typed value. A refusal names the field, what came and what was
  * expected, because "Invalid input" costs its reader an hour; only the first problem is told, the one to mend first.
  */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { invalidParameter } from './errors.ts'
 
 type Issue = z.core.$ZodIssue

@@ -2,7 +2,7 @@
  * What an entity takes and gives. A `tensor` entity has one field per graph input; other tasks have columns
  * (`text`, `text_pair`, `image`). A dimension is a size, or a name (or `?`) where any size fits.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Dtype, dtypes } from './tensor.ts'
 
 export const fieldSchema = z.object({

@@ -16,8 +16,6 @@ export interface TaskContext {
   options: Readonly<Record<string, unknown>>
   /** What the engine's heap may grow to: the isolate's memory limit less what lies outside of the heap. */
   heapLimitBytes?: number
-  /** Gives the thread to whoever waits for it, between two steps of long work; a timer where absent. */
-  yieldTurn?: () => Promise<void>
   /** Precompiled modules that a task needs beside ORT, by name (`jpeg`). */
   wasm?: Readonly<Record<string, WebAssembly.Module>>
 }

@@ -3,7 +3,7 @@
  * `plan-config.ts`, and known fields that glim does not have are refused in `refuse-unbuilt.ts`. Unknown fields are
  * ignored, as clients of other versions send them.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { limits } from '#contracts/limits.ts'
 
 export const workloadSizes = ['Small', 'Medium', 'Large'] as const

@@ -1,5 +1,5 @@
 /** The body of `PUT` and `PATCH /api/2.0/permissions/serving-endpoints/{id}`, parsed to grants. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { limits } from '#contracts/limits.ts'
 import { type Grant, type GranteeKind, permissionLevels } from '#contracts/registry.ts'
 

@@ -43,8 +43,8 @@ describe('imports', () => {
 })
 
 describe('bundles', async () => {
-  const { metafiles } = await buildWorkers()
-  const inputsOf = (name: string) => Object.keys(metafiles[name]!.inputs)
+  const { inputs } = await buildWorkers()
+  const inputsOf = (name: string) => inputs[name]!
 
   it('of the dispatcher hold no engine and no ONNX Runtime', () => {
     expect(
@@ -52,7 +52,7 @@ describe('bundles', async () => {
     ).toEqual([])
   })
 
-  it.each(Object.keys(metafiles).filter((name) => name !== 'dispatcher'))(
+  it.each(Object.keys(inputs).filter((name) => name !== 'dispatcher'))(
     'of %s hold nothing of the control column',
     (name) => {
       const control = /src\/(gateway|registry|policies|providers|usage)|workers\/dispatcher/

@@ -6,7 +6,7 @@ import { generateText } from 'ai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createEndpoint, importFolder } from '../support/import-folder.ts'
-import { adminTestToken, startTestServer, type TestServer } from '../support/server.ts'
+import { adminTestToken, type Reply, startTestServer, type TestServer } from '../support/server.ts'
 
 const model = 'story'
 const messages = [{ role: 'user' as const, content: 'Tell me of a fox.' }]
@@ -57,5 +57,18 @@ describe('a reply in one piece', () => {
     // The whole of it would take several times as long.
     await vi.waitFor(async () => expect(await inFlight()).toBe(0), { timeout: 2_500, interval: 20 })
     await vi.waitFor(async () => expect(await metric('request_4xx_count_total')).toBe(1), 5_000)
+  })
+
+  it('is refused where more wait already than can, with the time after which to come again', async () => {
+    const controller = new AbortController()
+    const refused = Promise.withResolvers<Reply>()
+    const asked = Array.from({ length: 100 }, async () => {
+      const reply = await server.send('POST', '/v1/chat/completions', long, { signal: controller.signal })
+      if (reply.status !== 200) refused.resolve(reply)
+    })
+    const { status, headers } = await refused.promise
+    controller.abort()
+    await Promise.allSettled(asked)
+    expect([status, headers.get('retry-after')]).toEqual([429, expect.stringMatching(/^[1-9]\d*$/)])
   })
 })

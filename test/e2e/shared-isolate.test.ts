@@ -1,4 +1,4 @@
-/** What many requests to one isolate do to each other: one that stops the engine fails alone, and more than can wait are told when to come again. */
+/** What many requests to one isolate do to each other: one that stops the engine fails alone. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { countingLoop } from '../support/hostile-models.ts'
 import { createEndpoint, importFiles } from '../support/import-folder.ts'
@@ -38,15 +38,5 @@ describe('a request that stops the engine', () => {
   it('leaves a line in the service log', async () => {
     const log = await serviceLog({ server, name })
     expect(log).toContain('doused: replaced: The inference engine stopped during a run: it took longer than 1 s')
-  })
-})
-
-describe('a full queue', () => {
-  it('refuses more with the time after which those that wait are answered', async () => {
-    const replies = await Promise.all(Array.from({ length: 600 }, () => count(5_000)))
-    const refused = replies.filter(({ status }) => status === 429)
-    expect(refused.length).toBeGreaterThan(0)
-    expect(replies.filter(({ status }) => status === 200).length).toBe(replies.length - refused.length)
-    for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeLessThan(30)
   })
 })

@@ -1,8 +1,11 @@
 /** A whole server for one test file, on a free port, with its state in a temporary folder. */
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { deserialize } from 'node:v8'
+import { inject } from 'vitest'
+import type { BuiltWorkers } from '#src/cli/build-workers.ts'
 import { type Server, type ServerOptions, startServer } from '#src/cli/start-server.ts'
 
 export const adminTestToken = 'administrator-of-the-test'
@@ -41,6 +44,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     idleMs: 300_000,
     expectStarters: false,
     log: (line) => lines.push(line),
+    workers: deserialize(await readFile(inject('workersFile'))) as BuiltWorkers,
     ...options,
   })
   return {

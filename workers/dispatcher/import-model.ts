@@ -2,7 +2,7 @@
  * Registering a model whose bytes are already in the cache: choose the graph, load it in a throw-away isolate to read its
  * inputs and outputs, decide the task, run an example, and only then register. Nothing is registered that did not answer.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { EndpointSpec } from '#contracts/bundle.ts'
 import { badRequest, isServingError } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'

@@ -1,5 +1,5 @@
 /** The host's side of the upload route and of import: blobs in, a plan of how to serve them out. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { badRequest, tooLarge } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'
 import { type Digest, digestSchema } from '#contracts/manifest.ts'

@@ -14,7 +14,10 @@ import { lastBusyMs } from './replica-activity.ts'
 import { snapshotKeyOf } from './snapshot-key.ts'
 import { bundleOfSpec } from './spec-header.ts'
 
-/** So long no model may have been asked for anything: a build takes the thread that requests and imports need. */
+/**
+ * So long no model may have been asked for anything: a build takes the thread that requests and imports need. A host that has
+ * just come up, with a build left over from the last process, is not quiet either: its first callers are about to come.
+ */
 const quietMs = 1_000
 /** A host that is never quiet builds all the same, at the cost of one slow answer, so that its next cold starts are fast. */
 const longestDelayMs = 15_000
@@ -24,6 +27,7 @@ const restMs = 100
 
 export class SnapshotBuilder extends DurableObject<HostEnv> {
   readonly #sql = this.ctx.storage.sql
+  readonly #bornMs = Date.now()
   /** When to build at the latest; undefined where nothing is wanted. */
   #latestMs: number | undefined
 
@@ -45,13 +49,17 @@ export class SnapshotBuilder extends DurableObject<HostEnv> {
 
   async #waitForQuiet(): Promise<void> {
     this.#latestMs ??= Date.now() + longestDelayMs
-    await this.ctx.storage.setAlarm(Math.min(lastBusyMs() + quietMs, this.#latestMs))
+    await this.ctx.storage.setAlarm(Math.min(this.#quietAtMs(), this.#latestMs))
+  }
+
+  #quietAtMs(): number {
+    return Math.max(lastBusyMs(), this.#bornMs) + quietMs
   }
 
   async alarm(): Promise<void> {
     this.#latestMs ??= Date.now() + longestDelayMs
     for (let wanted = this.#next(); wanted; wanted = this.#next()) {
-      if (Date.now() < Math.min(lastBusyMs() + quietMs, this.#latestMs)) return this.#waitForQuiet()
+      if (Date.now() < Math.min(this.#quietAtMs(), this.#latestMs)) return this.#waitForQuiet()
       this.#latestMs = Date.now() + longestDelayMs
       this.#sql.exec('UPDATE wanted SET attempts = attempts + 1 WHERE key = ?', wanted.key)
       await this.ctx.storage.sync()

@@ -1,5 +1,5 @@
 /** What the hub's API says, checked against a schema, and where it continues. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { isServingError } from '#contracts/errors.ts'
 import type { RemoteOptions } from './remote-file.ts'
 import { requestReply } from './request-reply.ts'

@@ -2,7 +2,7 @@
  * A model on a hub with Hugging Face's URL layout. A branch is resolved once, to a commit, and everything after names the
  * commit: what is listed, what is read and what the version remembers are one state of the repository.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { artifactPathSchema, type Digest } from '#contracts/manifest.ts'
 import { type HubAccess, hubJson } from './hub-json.ts'
 import { type ModelSource, mostFileBytes, type SourceFile } from './model-source.ts'

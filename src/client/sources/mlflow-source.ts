@@ -1,6 +1,6 @@
 /** A folder that MLflow wrote: its `MLmodel` says which file is the graph, what goes in and out, and an example of it. */
 import { parse as parseYaml } from 'yaml'
-import { z } from 'zod'
+import * as z from 'zod'
 import { exampleFromMlflow } from './mlflow-example.ts'
 import type { MlflowSignature, OpenedSource, SourceFile } from './model-source.ts'
 import { invalid, SourceError } from './source-error.ts'

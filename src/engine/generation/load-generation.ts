@@ -66,7 +66,7 @@ export async function loadGeneration(context: TaskContext): Promise<TextModel> {
       speculation: new Speculation(probe),
       ...(decoder.kind === 'by row' ? {} : { pieceTokens: shorterPieces }),
       queueLimit: limits.generationQueue,
-      yieldTurn: context.yieldTurn ?? nextTurn,
+      yieldTurn: nextTurn,
     }),
   }
 }

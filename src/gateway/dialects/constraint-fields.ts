@@ -1,5 +1,5 @@
 /** What a reply must look like, in the words of OpenAI (`response_format`, `text.format`) and of local servers (`guided_json`, …). */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import { type Constraint, constraintFields } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

@@ -1,5 +1,5 @@
 /** Fields that several dialects of text generation share: sampling, stop texts, and what is refused by name. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { Sampling } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

@@ -1,5 +1,5 @@
 /** Open Inference Protocol v2 (REST): tensors by name, flat row-major `data`. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { badRequest } from '#contracts/errors.ts'
 import type { InvocationReply, InvocationRequest } from '#contracts/invocation.ts'
 import { parseBody } from '#contracts/parse.ts'

@@ -1,5 +1,5 @@
 /** OpenAI's embeddings, in and out. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { base64Of } from '#contracts/bytes.ts'
 import { badRequest, invalidParameter } from '#contracts/errors.ts'
 import type { InvocationReply, InvocationRequest } from '#contracts/invocation.ts'

@@ -1,5 +1,5 @@
 /** Tools and the choice among them, checked once for all dialects. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { Tool, ToolChoice } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

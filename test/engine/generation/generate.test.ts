@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { GenerationEvent } from '#contracts/generation.ts'
 import { generate } from '#src/engine/generation/generate.ts'
+import { nextTurn } from '#src/engine/next-turn.ts'
 import type { Ort } from '#src/engine/ort/instance.ts'
 import { textGenerationTask } from '#src/engine/tasks/text-generation.ts'
 import { bootNodeOrt } from '../../support/node-ort.ts'
@@ -9,7 +10,6 @@ import {
   type Loaded,
   loadTextModel,
   nextBlock,
-  nextTurn,
   only,
   requestOf,
   rescheduled,

@@ -3,20 +3,11 @@ import type { GenerationEvent } from '#contracts/generation.ts'
 import { generate } from '#src/engine/generation/generate.ts'
 import { PrefixCache } from '#src/engine/generation/prefix-cache.ts'
 import { TenantQueue } from '#src/engine/generation/tenant-queue.ts'
+import { nextTurn } from '#src/engine/next-turn.ts'
 import { OrtTrapped } from '#src/engine/ort/error.ts'
 import type { Ort } from '#src/engine/ort/instance.ts'
 import { bootNodeOrt } from '../../support/node-ort.ts'
-import {
-  collect,
-  type Loaded,
-  loadTextModel,
-  nextTurn,
-  only,
-  requestOf,
-  rescheduled,
-  textOf,
-  tinyStories,
-} from './support.ts'
+import { collect, type Loaded, loadTextModel, only, requestOf, rescheduled, textOf, tinyStories } from './support.ts'
 
 const prompt = 'Once upon a time'
 const endless = { maxTokens: 400, ignoreEos: true }

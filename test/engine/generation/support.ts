@@ -1,6 +1,5 @@
 /** Models that write text, and requests to them. */
 import { existsSync } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { GenerationEvent, GenerationRequest, Sampling } from '#contracts/generation.ts'
 import type { ArtifactReader } from '#contracts/served-model.ts'
@@ -11,6 +10,7 @@ import { loadGeneration } from '#src/engine/generation/load-generation.ts'
 import { openDecoder } from '#src/engine/generation/open-decoder.ts'
 import { PrefixCache } from '#src/engine/generation/prefix-cache.ts'
 import { Scheduler, type SchedulerOptions } from '#src/engine/generation/scheduler.ts'
+import { nextTurn } from '#src/engine/next-turn.ts'
 import type { Ort } from '#src/engine/ort/instance.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import type { OrtSession } from '#src/engine/ort/session.ts'
@@ -59,7 +59,7 @@ export async function loadTextModel(
 ): Promise<Loaded> {
   const files = reader()
   const session = await loadGraph(ort, files, graph)
-  const context: TaskContext = { ort, session, reader: files, options: {}, yieldTurn: nextTurn, ...changes }
+  const context: TaskContext = { ort, session, reader: files, options: {}, ...changes }
   return { context, session, model: await loadGeneration(context) }
 }
 
@@ -77,10 +77,6 @@ export function rescheduled(
   const prefixes = new PrefixCache(session.ort, { blockBytes, boundBytes: prefixBytes })
   const scheduler = new Scheduler({ decoder, prefixes, chunkTokens, queueLimit: 64, yieldTurn: nextTurn, ...options })
   return { model: { ...model, scheduler }, decoder, prefixes }
-}
-
-export async function nextTurn(): Promise<void> {
-  await setImmediate()
 }
 
 /** Where the next block of the heap would lie: the same before and after means that nothing leaked. */

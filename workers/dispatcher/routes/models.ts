@@ -1,5 +1,5 @@
 /** Models: upload of their bytes, import, versions, aliases (`docs/wire-protocol.md`, "Models"). */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Capabilities } from '#contracts/capabilities.ts'
 import { doesNotExist, isServingError, permissionDenied } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'

@@ -1,5 +1,5 @@
 /** Bearer tokens: made once and shown once, kept as a hash, revocable, with a life time. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { base64Of } from '#contracts/bytes.ts'
 import { permissionDenied } from '#contracts/errors.ts'
 import { limits } from '#contracts/limits.ts'

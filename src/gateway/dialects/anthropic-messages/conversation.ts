@@ -1,5 +1,5 @@
 /** Anthropic's conversation in ours: results of tools become turns of their own, thinking is left out, other content is refused. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { ChatMessage, ToolCall } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

@@ -1,5 +1,5 @@
 /** Anthropic's messages, in; and the same body without `max_tokens`, whose tokens are only to be counted. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { GenerationRequest } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'
 import { parseBody } from '#contracts/parse.ts'

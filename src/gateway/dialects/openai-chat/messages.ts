@@ -1,5 +1,5 @@
 /** The conversation of a chat request. Text parts are joined; what is no text is refused by its kind and place. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { ChatMessage, ToolCall } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

@@ -1,5 +1,5 @@
 /** OpenAI's chat completions, in. Every documented field is honoured, refused by name, or a hint that cannot change the answer. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { GenerationRequest } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

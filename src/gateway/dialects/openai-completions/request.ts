@@ -1,5 +1,5 @@
 /** OpenAI's (legacy) completions, in: one request for each prompt. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { GenerationRequest, Prompt } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

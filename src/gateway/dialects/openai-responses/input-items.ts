@@ -1,5 +1,5 @@
 /** The `input` of a Responses request as a conversation. Calls of one turn are one assistant's message, as templates want them. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { ChatMessage } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'

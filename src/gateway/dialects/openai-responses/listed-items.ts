@@ -1,5 +1,5 @@
 /** What led to a stored response, listed as OpenAI lists it: a page of items, the newest first unless asked otherwise. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalidParameter } from '#contracts/errors.ts'
 import type { ChatMessage } from '#contracts/generation.ts'
 import { parseBody } from '#contracts/parse.ts'

@@ -1,5 +1,5 @@
 /** OpenAI's Responses, in. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { doesNotExist, invalidParameter } from '#contracts/errors.ts'
 import type { ChatMessage, GenerationRequest } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'
