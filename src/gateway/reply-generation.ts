@@ -1,6 +1,6 @@
 /**
- * The two forms of a generation's reply, from its first event on: one document, or a stream. Either way the work ends when the
- * caller goes away, and the row is recorded once the reply has ended.
+ * The two forms of a generation's reply: one document, or a stream. Either may be begun before the first event is there. The work
+ * ends when the caller goes away, and the row is recorded once the reply has ended.
  */
 import type { GenerationEvent } from '#contracts/generation.ts'
 import type { Target } from './choose-target.ts'
@@ -11,8 +11,9 @@ import { shownFailure } from './meter-events.ts'
 import { callerGone, type Inquiry, type Outcome } from './settle.ts'
 import { eventStreamHeaders, textStream } from './sse.ts'
 
-/** How long a document may take from its first event on before its body is begun, and what is then between signs of life. */
+/** How long a document may take from its first event on before its body is begun. */
 const patienceMs = 1_000
+/** The longest silence of a reply that is begun: between signs of life of a document, and of a stream that has nothing to say. */
 const heartbeatMs = 500
 
 /** Who waits for the reply. */
@@ -40,13 +41,12 @@ export interface Serving {
  */
 export async function inOnePiece(
   plan: GenerationPlan,
-  first: IteratorResult<GenerationEvent>,
-  rest: AsyncGenerator<GenerationEvent>,
+  events: Promise<AsyncIterable<GenerationEvent>>,
   serving: Serving,
 ): Promise<Response> {
   const { target, outcome, settle, gone, invocation } = serving
   const headers = { 'content-type': 'application/json', ...named(target) }
-  const reply = plan.reply(resumed(first, rest)).then((value) => JSON.stringify(value))
+  const reply = events.then((each) => plan.reply(each)).then((value) => JSON.stringify(value))
   const early = await within(patienceMs, reply)
   if (early !== undefined) {
     settle()
@@ -69,15 +69,6 @@ export async function inOnePiece(
   return new Response(heldReply(ending, heartbeatMs, cancel), { headers })
 }
 
-async function* resumed(
-  first: IteratorResult<GenerationEvent>,
-  rest: AsyncGenerator<GenerationEvent>,
-): AsyncGenerator<GenerationEvent> {
-  if (first.done) return
-  yield first.value
-  yield* rest
-}
-
 /** Ends the work because nobody waits for it any more. */
 function cancelling({ outcome, settle, gone }: Serving): () => void {
   return () => {
@@ -90,8 +81,7 @@ function cancelling({ outcome, settle, gone }: Serving): () => void {
 /** A stream of the dialect's events; a failure is told by one of them. */
 export function inEvents(
   plan: GenerationPlan,
-  first: IteratorResult<GenerationEvent>,
-  rest: AsyncGenerator<GenerationEvent>,
+  events: Promise<AsyncIterable<GenerationEvent>>,
   serving: Serving,
 ): Response {
   const { target, outcome, settle, gone, invocation } = serving
@@ -100,8 +90,7 @@ export function inEvents(
 
   async function* texts(): AsyncGenerator<string> {
     try {
-      if (!first.done) yield await said(plan, first.value, invocation.requestId, outcome)
-      for await (const event of rest) {
+      for await (const event of failureTold(events, serving)) {
         const text = await said(plan, event, invocation.requestId, outcome)
         // Many readers go away at the last event instead of waiting for the end, and that is no abort.
         if (event.type === 'usage-final' || event.type === 'failed') settle()
@@ -114,7 +103,24 @@ export function inEvents(
       settle()
     }
   }
-  return new Response(textStream(texts(), cancel), { headers: { ...eventStreamHeaders, ...named(target) } })
+  const headers = { ...eventStreamHeaders, ...named(target) }
+  return new Response(textStream(texts(), heartbeatMs, cancel), { headers })
+}
+
+/** What is refused after the reply was begun is the only event. */
+async function* failureTold(
+  events: Promise<AsyncIterable<GenerationEvent>>,
+  { outcome, invocation }: Serving,
+): AsyncGenerator<GenerationEvent> {
+  let begun: AsyncIterable<GenerationEvent>
+  try {
+    begun = await events
+  } catch (error) {
+    const failure = shownFailure(error, invocation.requestId)
+    outcome.status = failure.status
+    return yield { type: 'failed', error: failure.toJSON() }
+  }
+  yield* begun
 }
 
 /** A dialect that cannot say an event (its store failed) says that it failed. */

@@ -1,6 +1,10 @@
 /** Server-sent events: how one is written, and a body of them that is written only as fast as it is read. */
+import { within } from './held-reply.ts'
 
 const encoder = new TextEncoder()
+
+/** A comment, which readers pass over. */
+const signOfLife = ': waiting\n\n'
 
 /** An event without a name; `json` has no line breaks, as JSON text never does. */
 export function dataEvent(json: string): string {
@@ -20,15 +24,24 @@ export const eventStreamHeaders = {
 } as const
 
 /**
- * A body of texts. Nothing is asked of `texts` before the reader wants it; a reader that goes away is told to `onCancel`, which
- * wakes the source if it waits for something, and then the iteration is ended.
+ * A body of texts. Nothing is asked of `texts` before the reader wants it; where it has nothing to say for `silenceMs`, a comment
+ * goes out, by which the runtime notices a reader who has gone. He is told to `onCancel`, which wakes the source if it waits for
+ * something, and then the iteration is ended.
  */
-export function textStream(texts: AsyncIterator<string>, onCancel: () => void): ReadableStream<Uint8Array> {
+export function textStream(
+  texts: AsyncIterator<string>,
+  silenceMs: number,
+  onCancel: () => void,
+): ReadableStream<Uint8Array> {
+  let asked: Promise<IteratorResult<string>> | undefined
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         for (;;) {
-          const next = await texts.next()
+          asked ??= texts.next()
+          const next = await within(silenceMs, asked)
+          if (!next) return controller.enqueue(encoder.encode(signOfLife))
+          asked = undefined
           if (next.done) return controller.close()
           // An empty chunk would leave the reader waiting without a further pull.
           if (next.value !== '') return controller.enqueue(encoder.encode(next.value))

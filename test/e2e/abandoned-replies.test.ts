@@ -59,7 +59,7 @@ describe('a reply in one piece', () => {
     await vi.waitFor(async () => expect(await metric('request_4xx_count_total')).toBe(1), 5_000)
   })
 
-  it('is refused where more wait already than can, with the time after which to come again', async () => {
+  it('is refused where more wait already than can, with the time after which to come again, and not once they have gone', async () => {
     const controller = new AbortController()
     const refused = Promise.withResolvers<Reply>()
     const asked = Array.from({ length: 100 }, async () => {
@@ -70,5 +70,11 @@ describe('a reply in one piece', () => {
     controller.abort()
     await Promise.allSettled(asked)
     expect([status, headers.get('retry-after')]).toEqual([429, expect.stringMatching(/^[1-9]\d*$/)])
-  })
+
+    // The whole of what waited would take minutes.
+    const short = { ...long, max_tokens: 1, n: 1 }
+    const answered = async () => expect((await server.send('POST', '/v1/chat/completions', short)).status).toBe(200)
+    await vi.waitFor(answered, { timeout: 20_000, interval: 100 })
+    await vi.waitFor(async () => expect(await inFlight()).toBe(0), { timeout: 20_000, interval: 100 })
+  }, 60_000)
 })

@@ -200,6 +200,95 @@ describe('a reply in one piece that takes longer than a second', () => {
   })
 })
 
+describe('a reply whose first event is more than three seconds in coming', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  /** Says nothing until `go` is given what it says then, or throws; ends with its caller. */
+  function queued() {
+    const { promise, resolve, reject } = Promise.withResolvers<GenerationEvent[]>()
+    const state = { isEnded: false }
+    const host = (signal: AbortSignal) => {
+      signal.addEventListener('abort', () => {
+        state.isEnded = true
+        reject(signal.reason)
+      })
+      return promise
+    }
+    return { host, go: resolve, refuse: reject, state }
+  }
+
+  async function waiting(source: ReturnType<typeof queued>, body: object) {
+    const gateway = scriptedGateway((_request, signal) => source.host(signal))
+    const sent = gateway.fetch('http://glim/v1/chat/completions', post(body))
+    await vi.advanceTimersByTimeAsync(4_000)
+    const reply = await sent
+    return { gateway, reply, reader: reply.body!.pipeThrough(new TextDecoderStream()).getReader() }
+  }
+
+  /** What is left, and whether it comes to an end. */
+  async function rest(reader: ReadableStreamDefaultReader<string>): Promise<{ text: string; isWhole: boolean }> {
+    let text = ''
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value
+      return { text, isWhole: true }
+    } catch {
+      return { text, isWhole: false }
+    }
+  }
+
+  it('has signs of life and then what it says', async () => {
+    for (const stream of [false, true]) {
+      const source = queued()
+      const { gateway, reply, reader } = await waiting(source, { ...chat, stream })
+      expect(reply.status).toBe(200)
+      const sign = reader.read()
+      await vi.advanceTimersByTimeAsync(500)
+      expect((await sign).value).toBe(stream ? ': waiting\n\n' : ' ')
+      source.go(saying('a', 'b'))
+      const { text } = await rest(reader)
+      expect(stream ? text.match(/"content":"."/g) : JSON.parse(text).choices[0].message.content).toEqual(
+        stream ? ['"content":"a"', '"content":"b"'] : 'ab',
+      )
+      expect(gateway.rows).toMatchObject([{ status: 200, completionTokens: 3 }])
+    }
+  })
+
+  it('says in its body why it is refused', async () => {
+    for (const stream of [false, true]) {
+      const source = queued()
+      const { gateway, reader } = await waiting(source, { ...chat, stream })
+      const sign = reader.read()
+      await vi.advanceTimersByTimeAsync(500)
+      await sign
+      source.refuse(exhausted('The queue is full.', 3))
+      const { text, isWhole } = await rest(reader)
+      expect(JSON.parse(text.replace(/^data: /, '')).error.message).toBe('The queue is full.')
+      expect(isWhole).toBe(stream)
+      expect(gateway.rows.map(({ status }) => status)).toEqual([429])
+    }
+  })
+
+  it('gives its place in the queue back when its reader has gone', async () => {
+    for (const stream of [false, true]) {
+      const source = queued()
+      const { gateway, reader } = await waiting(source, { ...chat, stream })
+      const sign = reader.read()
+      await vi.advanceTimersByTimeAsync(500)
+      await sign
+      await reader.cancel()
+      await gateway.settled()
+      await vi.advanceTimersByTimeAsync(500)
+      expect(source.state.isEnded).toBe(true)
+      expect(gateway.rows.map(({ status }) => status)).toEqual([499])
+    }
+  })
+})
+
 describe('a refusal of the host', () => {
   const messages = [{ role: 'user', content: 'hi' }]
   const schema = { type: 'object' }
@@ -258,6 +347,7 @@ describe('a reader', () => {
     expect(source.state.given).toBeLessThanOrEqual(5)
     await reader.cancel()
     await gateway.settled()
+    await new Promise((resolve) => setImmediate(resolve))
     expect(source.state.isEnded).toBe(true)
     expect(gateway.rows).toMatchObject([{ status: 499, promptTokens: 7, completionTokens: source.state.given }])
   })

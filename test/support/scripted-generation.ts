@@ -15,10 +15,9 @@ import { type Dialect, errorResponse } from '#src/gateway/error-body.ts'
 import type { ResponseStore, StoredResponse } from '#src/gateway/response-store.ts'
 import { serveGeneration } from '#src/gateway/serve-generation.ts'
 
-export type Script = (
-  request: GenerationRequest,
-  signal: AbortSignal,
-) => AsyncIterable<GenerationEvent> | Iterable<GenerationEvent>
+export type Script = (request: GenerationRequest, signal: AbortSignal) => Events | Promise<Events>
+
+type Events = AsyncIterable<GenerationEvent> | Iterable<GenerationEvent>
 
 export interface ScriptedGateway {
   fetch(url: string | URL | Request, init?: RequestInit): Promise<Response>
@@ -102,7 +101,7 @@ export function scriptedGateway(generate: Script, task: ModelVersion['task'] = '
   const host = {
     async generate(_spec: unknown, request: GenerationRequest, signal: AbortSignal) {
       requests.push(request)
-      return asyncOf(generate(request, signal))
+      return asyncOf(await generate(request, signal))
     },
   } as unknown as Host
   const store: ResponseStore = {
@@ -153,9 +152,7 @@ const entity = { name: 'tale-1', entityName: 'tale', entityVersion: '1' } as Ser
 const endpoint = { id: 'e', name: 'tale', active: { servedEntities: [entity] } } as unknown as Endpoint
 const principal = { name: 'ann', kind: 'user', groups: [] } as const
 
-async function* asyncOf(
-  events: AsyncIterable<GenerationEvent> | Iterable<GenerationEvent>,
-): AsyncGenerator<GenerationEvent> {
+async function* asyncOf(events: Events): AsyncGenerator<GenerationEvent> {
   yield* events
 }
 
