@@ -4,9 +4,10 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Miniflare, type MiniflareOptions } from 'miniflare'
+import type { MiniflareOptions } from 'miniflare'
 import { limits } from '#contracts/limits.ts'
 import { type BuiltWorker, type BuiltWorkers, buildWorkers } from './build-workers.ts'
+import { Miniflare } from './miniflare.ts'
 import { watchServer } from './watchdog.ts'
 import { adoptWorkerd, stateVariable, withoutSignalListeners } from './workerd-process.ts'
 

@@ -1,6 +1,6 @@
 /** A program: workerd under our supervision with a worker that answers after `?ms=`, stopped as `glim dev` is. */
-import { Miniflare } from 'miniflare'
 import { stopRequest } from '#src/cli/dev/stop-request.ts'
+import { Miniflare } from '#src/cli/miniflare.ts'
 import { adoptWorkerd, withoutSignalListeners } from '#src/cli/workerd-process.ts'
 
 const worker = `export default { async fetch(request) {

@@ -3,8 +3,8 @@
  * streams of all, as continuous batching does, and goes on when the request that started it has gone. Mounted as a plain
  * dynamic worker, the loop ends with its request. If the second fact ever changes, facets may no longer be needed.
  */
-import { Miniflare } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Miniflare } from '#src/cli/miniflare.ts'
 
 const tokens = 30
 

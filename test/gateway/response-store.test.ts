@@ -1,8 +1,8 @@
 /** The store of responses in a real Durable Object, in workerd: what it keeps, and its bounds. */
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { Miniflare } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Miniflare } from '#src/cli/miniflare.ts'
 
 const worker = `
   export { ResponseStoreObject } from '../../workers/dispatcher/response-store-object.ts'

@@ -1,8 +1,8 @@
 /** The registry in a real Durable Object, in workerd, against the same life on Node's SQLite. */
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { Miniflare } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Miniflare } from '#src/cli/miniflare.ts'
 import { NodeDatabase } from '#src/registry/stores/node.ts'
 import { tellScenario } from './scenario.ts'
 

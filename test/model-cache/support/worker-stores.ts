@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { Miniflare } from 'miniflare'
 import type { BlobStore } from '#contracts/blob-store.ts'
 import { internal } from '#contracts/errors.ts'
+import { Miniflare } from '#src/cli/miniflare.ts'
 
 const worker = `
   import { bufferPool } from '#model-cache/buffers.ts'
