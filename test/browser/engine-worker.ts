@@ -13,11 +13,12 @@ import { tensorTask } from '#src/engine/tasks/tensor.ts'
 import { textGenerationTask } from '#src/engine/tasks/text-generation.ts'
 import { digestsOf, greedyTokens, type RunDigests } from './digests.ts'
 
-const compiled = WebAssembly.compileStreaming(fetch('/ort.wasm'))
+/** One engine for all models, which stay in its heap. */
+const engine = WebAssembly.compileStreaming(fetch('/ort.wasm')).then((compiled) => bootOrt(factory, compiled))
 
 /** Runs a graph on each of so many inputs. */
 async function runGraph(model: string, graph: string, inputs: number): Promise<RunDigests[]> {
-  const ort = await bootOrt(factory, await compiled)
+  const ort = await engine
   const served = await loadModel(ort, tensorTask, { graph, reader: fetchReader(model), options: {} })
   const runs: RunDigests[] = []
   for (let at = 0; at < inputs; at++) {
@@ -30,7 +31,7 @@ async function runGraph(model: string, graph: string, inputs: number): Promise<R
 
 /** The tokens of one text, each as its bytes. */
 async function writeText(model: string, graph: string, request: GenerationRequest): Promise<number[][]> {
-  const ort = await bootOrt(factory, await compiled)
+  const ort = await engine
   const reader = fetchReader(model)
   const session = await loadGraph(ort, reader, graph)
   const task = await textGenerationTask.load({ ort, session, reader, options: {} })

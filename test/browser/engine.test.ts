@@ -11,6 +11,7 @@ import type { GenerationRequest } from '#contracts/generation.ts'
 import { limits } from '#contracts/limits.ts'
 import { type NamedTensors, type NumericTensor, valuesOf } from '#contracts/tensor.ts'
 import { loadVocabulary } from '#src/engine/generation/vocabulary.ts'
+import type { Ort } from '#src/engine/ort/instance.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import type { Port } from '#src/engine/ort/ports.ts'
 import { type BrowserPage, haveChromium, openPage, withoutChromium } from '../support/chromium.ts'
@@ -60,9 +61,11 @@ const missing = haveChromium ? (haveSharedModels ? '' : withoutSharedModels) : w
 
 describe.skipIf(missing !== '')(`the engine in Chromium ${missing}`, () => {
   const frames = new Map<string, Uint8Array>()
+  let ort: Ort
   let browser: BrowserPage
   let worker: Worker
   beforeAll(async () => {
+    ort = await bootNodeOrt()
     const bundle = await bundledWorker()
     browser = await openPage((request, response) => serve(bundle, frames, request, response))
     const [started] = browser.page.workers()
@@ -76,9 +79,10 @@ describe.skipIf(missing !== '')(`the engine in Chromium ${missing}`, () => {
   })
 
   it.each(graphs)('%s/%s gives the bits that Node gives', async (model, file) => {
-    const session = await loadGraph(await bootNodeOrt(), sharedReader(model), file)
+    const session = await loadGraph(ort, sharedReader(model), file)
     const inputs = inputsOf(model, file, session.inputs)
     const expected = await Promise.all(inputs.map((tensors) => digestsOf(session.run(tensors))))
+    session.release()
     for (const [at, tensors] of inputs.entries()) frames.set(`/inputs/${model}/${file}/${at}`, encodeFrame(tensors, {}))
 
     const actual = await worker.evaluate(

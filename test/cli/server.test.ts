@@ -3,9 +3,8 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { starterFolders } from '#src/cli/dev/starters.ts'
 import { haveSharedModels, sharedModelPath, withoutSharedModels } from '../support/shared-models.ts'
-import { endPrograms, groupOf, type Program, repository, startProgram } from './child.ts'
+import { endPrograms, groupOf, type Program, startProgram } from './child.ts'
 
 let folder: string
 let server: Program
@@ -138,29 +137,4 @@ describe.skipIf(!haveSharedModels)(`a server of one model (${withoutSharedModels
       out: `glim: No glim server answers at http://127.0.0.1:${port}. Start one with: npm start\n`,
     })
   })
-})
-
-describe('the starters', async () => {
-  const starters = await starterFolders(join(repository, 'models'))
-
-  it.skipIf(starters.length === 0)(
-    'answer once the server is ready, and one that was deleted stays away',
-    async () => {
-      await rm(home(), { recursive: true, force: true })
-      await start()
-      expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200)
-      const { endpoints } = await json('endpoints', 'list')
-      expect(endpoints.map(({ name }: { name: string }) => name).sort()).toEqual(starters)
-
-      const [first, ...rest] = starters as [string, ...string[]]
-      await json('endpoints', 'delete', first)
-      server.signalGroup('SIGINT')
-      await server.ended
-      await start()
-      expect(server.output()).toContain(`endpoints: ${rest.join(', ') || 'none yet'}\n`)
-      server.signalGroup('SIGINT')
-      expect(await server.ended).toBe(0)
-    },
-    60_000,
-  )
 })

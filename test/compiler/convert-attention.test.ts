@@ -4,7 +4,7 @@ import { groupAttention } from '#src/compiler/convert/attention.ts'
 import { convertModel } from '#src/compiler/convert/convert-model.ts'
 import { exampleTexts } from '#src/compiler/convert/examples.ts'
 import { grouped } from '#src/compiler/convert/grouped-attention.ts'
-import { type OrtRuntime, openEngine } from '#src/compiler/convert/save-ort.ts'
+import { type Engine, type OrtRuntime, openEngine } from '#src/compiler/convert/save-ort.ts'
 import { GraphBuilder, graphBuilder } from '#src/compiler/onnx/graph-builder.ts'
 import type { OnnxModel } from '#src/compiler/onnx/model.ts'
 import { readModel } from '#src/compiler/onnx/read-model.ts'
@@ -13,7 +13,8 @@ import { readDecoderPorts } from '#src/engine/generation/decoder-ports.ts'
 import { openDecoder } from '#src/engine/generation/open-decoder.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import { loadTokenizer } from '#src/engine/tokenizer.ts'
-import { bootNodeOrt, ortWasm } from '../support/node-ort.ts'
+import { expectEqual } from '../support/expect-equal.ts'
+import { ortWasm } from '../support/node-ort.ts'
 import {
   haveSharedModels,
   memoryReader,
@@ -24,8 +25,10 @@ import {
 } from '../support/shared-models.ts'
 
 let runtime: OrtRuntime
+let engine: Engine
 beforeAll(async () => {
   runtime = { factory, wasm: await ortWasm() }
+  engine = await openEngine(runtime)
 })
 
 const stories = 'stories260k'
@@ -44,7 +47,7 @@ async function examples() {
 }
 
 async function decoderOf(bytes: Uint8Array, path: string) {
-  const session = await loadGraph(await bootNodeOrt(), memoryReader({ [path]: bytes }), path)
+  const session = await loadGraph(engine.ort, memoryReader({ [path]: bytes }), path)
   return openDecoder(readDecoderPorts(session), bounds)
 }
 
@@ -107,15 +110,13 @@ describe.skipIf(!haveSharedModels)(
     it('that sees only the last tokens keeps its attention, because the answers would change', async () => {
       const model = windowed(plain())
       expect(groupAttention(model)).toMatchObject({ layers: 5 })
-      expect(grouped(model, await openEngine(runtime), await examples())).toMatch(
-        /would have a cosine of .* to the original's/,
-      )
+      expect(grouped(model, engine, await examples())).toMatch(/would have a cosine of .* to the original's/)
     })
 
     it('stays as it is when it is rewritten', () => {
       const model = plain()
       groupAttention(model)
-      expect(model).toEqual(plain())
+      expectEqual(model, plain())
     })
   },
 )

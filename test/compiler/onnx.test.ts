@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
-import { tensorOf } from '#contracts/tensor.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type NamedTensors, tensorOf } from '#contracts/tensor.ts'
 import { graphBuilder, microsoft } from '#src/compiler/onnx/graph-builder.ts'
 import { readModel } from '#src/compiler/onnx/read-model.ts'
 import { joined, WireWriter } from '#src/compiler/onnx/wire.ts'
 import { modelBytes } from '#src/compiler/onnx/write-model.ts'
+import type { Ort } from '#src/engine/ort/instance.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
+import { expectEqual } from '../support/expect-equal.ts'
 import { sampleInputs } from '../support/graph-inputs.ts'
 import { bootNodeOrt } from '../support/node-ort.ts'
 import { haveSharedModels, memoryReader, sharedBytes, withoutSharedModels } from '../support/shared-models.ts'
@@ -14,17 +16,18 @@ import { haveSharedModels, memoryReader, sharedBytes, withoutSharedModels } from
 const fixture = (name: string) =>
   new Uint8Array(readFileSync(fileURLToPath(new URL(`../fixtures/onnx/${name}`, import.meta.url))))
 
-async function outputsOf(bytes: Uint8Array, inputs: Parameters<Awaited<ReturnType<typeof load>>['run']>[0]) {
-  const session = await load(bytes)
+let ort: Ort
+beforeAll(async () => {
+  ort = await bootNodeOrt()
+})
+
+async function outputsOf(bytes: Uint8Array, inputs: NamedTensors) {
+  const session = await loadGraph(ort, memoryReader({ 'model.onnx': bytes }), 'model.onnx')
   try {
     return session.run(inputs)
   } finally {
     session.release()
   }
-}
-
-async function load(bytes: Uint8Array) {
-  return loadGraph(await bootNodeOrt(), memoryReader({ 'model.onnx': bytes }), 'model.onnx')
 }
 
 const graphs = Object.keys(sampleInputs).map((model) => [model, 'onnx/model.onnx'] as const)
@@ -35,9 +38,9 @@ describe.skipIf(!haveSharedModels)(`real models ${haveSharedModels ? '' : withou
     async (model, file) => {
       const bytes = sharedBytes(model, file)
       const written = modelBytes(readModel(bytes))
-      expect(readModel(written)).toEqual(readModel(bytes))
+      expectEqual(readModel(written), readModel(bytes))
       const inputs = sampleInputs[model]!()
-      expect(await outputsOf(written, inputs)).toEqual(await outputsOf(bytes, inputs))
+      expectEqual(await outputsOf(written, inputs), await outputsOf(bytes, inputs))
     },
   )
 

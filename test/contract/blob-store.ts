@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { BlobStore } from '#contracts/blob-store.ts'
 import { limits } from '#contracts/limits.ts'
 import type { Digest } from '#contracts/manifest.ts'
+import { expectEqual } from '../support/expect-equal.ts'
 
 export interface ReadOnlyStore {
   /** Why `put` and `delete` are refused. */
@@ -11,6 +12,8 @@ export interface ReadOnlyStore {
   /** Resolves to a store that holds exactly these. */
   holding(blobs: readonly Uint8Array[]): Promise<BlobStore>
 }
+
+const large = new Uint8Array(limits.maxShardBytes).map((_, at) => at % 241)
 
 export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlyStore): void {
   const bytes = Uint8Array.from({ length: 70_000 }, (_, at) => at % 251)
@@ -21,7 +24,7 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
   describe('reading', () => {
     it('gives back what is stored', async () => {
       const store = await holding([bytes])
-      expect(await store.get(digest)).toEqual(bytes)
+      expectEqual(await store.get(digest), bytes)
       expect(await store.has(digest)).toBe(true)
     })
 
@@ -37,7 +40,6 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
     })
 
     it('holds the largest shard there may be', async () => {
-      const large = new Uint8Array(limits.maxShardBytes).map((_, at) => at % 241)
       const store = await holding([large])
       expect(Buffer.compare((await store.get(digestOfBytes(large)))!, large)).toBe(0)
     })
@@ -46,7 +48,7 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
       const blobs = Array.from({ length: 20 }, (_, at) => new Uint8Array(1_000 + at).fill(at))
       const store = await holding(blobs)
       const read = await Promise.all([...blobs, ...blobs].map((blob) => store.get(digestOfBytes(blob))))
-      expect(read).toEqual([...blobs, ...blobs])
+      expectEqual(read, [...blobs, ...blobs])
     })
 
     it('does not read for somebody who has left', async () => {
@@ -59,7 +61,7 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
       const store = await holding([bytes])
       const read = await store.get(digest)
       read?.fill(1)
-      expect(await store.get(digest)).toEqual(bytes)
+      expectEqual(await store.get(digest), bytes)
     })
 
     it('has a name', async () => {
@@ -72,7 +74,7 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
       const store = await open.holding([bytes])
       await expect(store.put(absent, bytes)).rejects.toMatchObject({ code: 'NOT_IMPLEMENTED' })
       await expect(store.delete(digest)).rejects.toMatchObject({ code: 'NOT_IMPLEMENTED' })
-      expect(await store.get(digest)).toEqual(bytes)
+      expectEqual(await store.get(digest), bytes)
     })
     return
   }
@@ -82,13 +84,13 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
       const store = await open()
       await store.put(digest, bytes)
       await store.put(digest, bytes)
-      expect(await store.get(digest)).toEqual(bytes)
+      expectEqual(await store.get(digest), bytes)
     })
 
     it('takes the same blob from two writers at once', async () => {
       const store = await open()
       await Promise.all([store.put(digest, bytes), store.put(digest, bytes), store.put(digest, bytes)])
-      expect(await store.get(digest)).toEqual(bytes)
+      expectEqual(await store.get(digest), bytes)
     })
 
     it('takes a part of a larger buffer as that part', async () => {
@@ -112,7 +114,7 @@ export function blobStoreContract(open: (() => Promise<BlobStore>) | ReadOnlySto
       const mine = bytes.slice()
       await store.put(digest, mine)
       mine.fill(0)
-      expect(await store.get(digest)).toEqual(bytes)
+      expectEqual(await store.get(digest), bytes)
     })
   })
 }

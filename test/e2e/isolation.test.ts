@@ -3,11 +3,10 @@ import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildWorkers } from '#src/cli/build-workers.ts'
 import { createEndpoint, importFiles } from '../support/import-folder.ts'
 import { json } from '../support/onnx-model.ts'
 import type { ProbeReport, ProbeTargets } from '../support/probe-endpoint.ts'
-import { adminTestToken, startTestServer, type TestServer } from '../support/server.ts'
+import { adminTestToken, builtWorkers, startTestServer, type TestServer } from '../support/server.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const secretWeights = 'weights-of-the-other-version'
@@ -17,7 +16,7 @@ let server: TestServer
 let report: ProbeReport
 
 beforeAll(async () => {
-  const workers = await buildWorkers()
+  const workers = await builtWorkers()
   workers.host.modules['endpoint-tensor.js.txt'] = { type: 'text', contents: await probeSource() }
   server = await startTestServer({ workers })
   const other = await importFiles(

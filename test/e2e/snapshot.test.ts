@@ -6,9 +6,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Manifest } from '#contracts/manifest.ts'
-import { buildWorkers } from '#src/cli/build-workers.ts'
 import { createEndpoint, importFolder } from '../support/import-folder.ts'
-import { startTestServer, type TestServer } from '../support/server.ts'
+import { builtWorkers, startTestServer, type TestServer } from '../support/server.ts'
 import { blobFiles, loadsOf, scaledToZero } from '../support/snapshots.ts'
 
 const name = 'intent'
@@ -88,7 +87,7 @@ describe('a cold start', () => {
   })
 
   it('does not use the snapshot of another build of the engine', async () => {
-    const workers = await buildWorkers()
+    const workers = await builtWorkers()
     workers.host.modules['ort-digest.js.txt'] = { type: 'text', contents: 'another build' }
     const { home } = server
     const other = await startTestServer({ idleMs, home: `${home}-copy`, workers })

@@ -6,10 +6,12 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { ArtifactReader } from '#contracts/served-model.ts'
 import { type NamedTensors, type NumericTensor, valuesOf } from '#contracts/tensor.ts'
 import { bootOrt } from '#src/engine/ort/boot.ts'
+import type { Ort } from '#src/engine/ort/instance.ts'
 import { loadGraph } from '#src/engine/ort/load-graph.ts'
 import { ortVersion } from '#src/engine/ort/private-exports.ts'
 import type { OrtSession } from '#src/engine/ort/session.ts'
 import { type RestoreOptions, restoreSnapshot, type SnapshotUnusable, takeSnapshot } from '#src/engine/ort/snapshot.ts'
+import { expectEqual } from '../support/expect-equal.ts'
 import { numbers, sampleInputs } from '../support/graph-inputs.ts'
 import { bootNodeOrt, ortWasm } from '../support/node-ort.ts'
 import { largeModel } from '../support/onnx-model.ts'
@@ -22,9 +24,14 @@ const sharedGraphs = Object.keys(sampleInputs).flatMap((model) =>
   files.filter((file) => existsSync(sharedModelPath(model, file))).map((file) => [model, file] as const),
 )
 
+/** What every instance has in its memory before a restore. */
+let started: Ort
+beforeAll(async () => {
+  started = await bootOrt(factory, await ortWasm(), { init: false })
+})
+
 async function snapshotOf(reader: ArtifactReader, graph: string): Promise<Uint8Array<ArrayBuffer>> {
   const session = await loadGraph(await bootNodeOrt(), reader, graph)
-  const started = await bootOrt(factory, await ortWasm(), { init: false })
   const snapshot = takeSnapshot(session, { identity, started })
   const bytes = new Uint8Array(snapshot.sizeBytes)
   let at = 0
@@ -91,8 +98,13 @@ describe('a restored session', () => {
 })
 
 describe.skipIf(!haveSharedModels)(`a restored session of a shared model (${withoutSharedModels})`, () => {
+  let ort: Ort
+  beforeAll(async () => {
+    ort = await bootNodeOrt()
+  })
+
   it.each(sharedGraphs)('%s/%s gives the bits of a loaded one', async (model, file) => {
-    const fresh = await loadGraph(await bootNodeOrt(), sharedReader(model), file)
+    const fresh = await loadGraph(ort, sharedReader(model), file)
     const sample = sampleInputs[model]!()
     const inputs: NamedTensors = Object.fromEntries(
       fresh.inputs.map(({ name, dtype }) => {
@@ -102,7 +114,8 @@ describe.skipIf(!haveSharedModels)(`a restored session of a shared model (${with
       }),
     )
     const restored = await restore(await snapshotOf(sharedReader(model), file))
-    expect(restored.run(inputs)).toEqual(fresh.run(inputs))
+    expectEqual(restored.run(inputs), fresh.run(inputs))
+    fresh.release()
   })
 })
 
@@ -156,19 +169,21 @@ describe('a snapshot', () => {
 })
 
 describe('the limit of the heap', () => {
+  const reader = memoryReader({ 'm.onnx': largeModel(2_048) })
+
   it('refuses a model before anything grows beyond it', async () => {
     const ort = await bootNodeOrt()
     ort.heapLimitBytes = 20 * 2 ** 20
-    await expect(loadGraph(ort, memoryReader({ 'm.onnx': largeModel(2_048) }), 'm.onnx')).rejects.toThrow()
+    await expect(loadGraph(ort, reader, 'm.onnx')).rejects.toThrow()
     expect(ort.refusedBytes).toBeGreaterThan(ort.heapLimitBytes)
     expect(ort.heapBytes).toBeLessThanOrEqual(ort.heapLimitBytes)
   })
 
   it('lets a model load that just fits, without the spare room that growth takes by itself', async () => {
-    const measured = await loadGraph(await bootNodeOrt(), memoryReader({ 'm.onnx': largeModel(2_048) }), 'm.onnx')
+    const measured = await loadGraph(await bootNodeOrt(), reader, 'm.onnx')
     const ort = await bootNodeOrt()
     ort.heapLimitBytes = measured.ort.heapBytes
-    await loadGraph(ort, memoryReader({ 'm.onnx': largeModel(2_048) }), 'm.onnx')
+    await loadGraph(ort, reader, 'm.onnx')
     expect(ort.heapBytes).toBeLessThanOrEqual(ort.heapLimitBytes)
   })
 })

@@ -1,14 +1,14 @@
-/** Every example runs against the starter endpoints and prints what a person would want to read. */
+/** The starters as a first start installs them: each example finds there what it needs, and the next start leaves alone what was deleted. */
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createEndpoint, importFolder } from '../support/import-folder.ts'
-import { adminTestToken, startTestServer, type TestServer } from '../support/server.ts'
+import { starterFolders } from '#src/cli/dev/starters.ts'
+import { endPrograms, type Program, repository, startProgram } from '../cli/child.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
 
 /** What the example's output says, by its folder. */
@@ -20,26 +20,54 @@ const says: Readonly<Record<string, RegExp>> = {
   'tell-a-story': /^Once upon a time there was a fox who lived under an old tree.{100,}/s,
 }
 
-describe('the examples', () => {
-  let server: TestServer
-  beforeAll(async () => {
-    server = await startTestServer()
-    for (const name of ['intent', 'digits', 'embed', 'language', 'story']) {
-      await importFolder(server, join(root, 'models', name), name)
-      await createEndpoint(server, name, name)
-    }
-  })
-  afterAll(() => server.stop())
+let home: string
+let server: Program
+let env: Record<'GLIM_HOST' | 'GLIM_PORT' | 'GLIM_TOKEN', string>
 
+async function start(): Promise<void> {
+  server = startProgram(['src/cli/glim.mjs', 'dev', '--port', '0', '--home', home])
+  const [, port = ''] = await server.find(/^glim ready on http:\/\/127\.0\.0\.1:([0-9]+)$/m)
+  const token = (await readFile(join(home, 'token'), 'utf8')).trim()
+  env = { GLIM_HOST: '127.0.0.1', GLIM_PORT: port, GLIM_TOKEN: token }
+}
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'glim-starters-'))
+  await start()
+})
+afterAll(async () => {
+  endPrograms()
+  await rm(home, { recursive: true, force: true })
+})
+
+describe('the examples', () => {
   it('are all checked here', () => {
-    const folders = readdirSync(join(root, 'examples'), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    const entries = readdirSync(join(repository, 'examples'), { withFileTypes: true })
+    const folders = entries.filter((entry) => entry.isDirectory())
     expect(folders.map(({ name }) => name).sort()).toEqual(Object.keys(says).sort())
   })
 
   it.each(Object.keys(says))('%s says what it promises', async (name) => {
-    const { hostname, port } = server.url
-    const env = { ...process.env, GLIM_HOST: hostname, GLIM_PORT: port, GLIM_TOKEN: adminTestToken }
-    const { stdout } = await run(process.execPath, [join(root, 'examples', name, 'run.mjs')], { env })
+    const example = join(repository, 'examples', name, 'run.mjs')
+    const { stdout } = await run(process.execPath, [example], { env: { ...process.env, ...env } })
     expect(stdout).toMatch(says[name]!)
+  })
+})
+
+describe('the starters', () => {
+  it('answer once the server is ready, and one that was deleted stays away', async () => {
+    const starters = await starterFolders(join(repository, 'models'))
+    expect(server.output()).toContain(`endpoints: ${starters.join(', ')}\n`)
+    expect((await fetch(`http://127.0.0.1:${env.GLIM_PORT}/health`)).status).toBe(200)
+
+    const [first, ...rest] = starters as [string, ...string[]]
+    const deleted = startProgram(['src/cli/glim.mjs', 'endpoints', 'delete', first], env)
+    expect(await deleted.ended, deleted.output()).toBe(0)
+    server.signalGroup('SIGINT')
+    await server.ended
+    await start()
+    expect(server.output()).toContain(`endpoints: ${rest.join(', ')}\n`)
+    server.signalGroup('SIGINT')
+    expect(await server.ended).toBe(0)
   })
 })

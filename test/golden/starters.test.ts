@@ -62,6 +62,40 @@ describe('the starter models in isolates', () => {
     },
   )
 
+  it.each([
+    ['embed', true],
+    ['intent', false],
+  ])('%s is measured at import: that its rows may share runs is %s', async (name, invariant) => {
+    const { json } = await server.send('GET', `/api/2.0/glim/models/${name}/versions/1`)
+    expect(json.capabilities).toEqual({
+      max_tokens: expect.any(Number),
+      max_batch: invariant ? 32 : 1,
+      batch_invariant: invariant,
+      devices: ['wasm'],
+      memory_bytes: expect.any(Number),
+    })
+  })
+
+  it('embed says what it takes, and gives in shared runs the bits that each row has alone', async () => {
+    const embed = async (text: string) => {
+      const reply = await server.send('POST', '/serving-endpoints/embed/invocations', { inputs: [text] })
+      expect(reply.status, reply.text).toBe(200)
+      return JSON.stringify(reply.json.predictions)
+    }
+    await embed('one')
+    const { json } = await server.send('GET', '/api/2.0/serving-endpoints/embed')
+    expect(json.state_summary).toMatch(
+      /^Ready on config version 1 \(embed-1: warm, \d+\.\d MiB of engine memory with 6\.5 MiB of weights\)\.$/,
+    )
+    const words = 'my card was stolen please help me now'.split(' ')
+    const texts = Array.from({ length: 40 }, (_, index) => words.slice(index % 8).join(' '))
+    const together = await Promise.all(texts.map(embed))
+    for (const [index, text] of texts.slice(0, 8).entries()) {
+      const alone = await embed(text)
+      for (let at = index; at < texts.length; at += 8) expect(together[at]).toBe(alone)
+    }
+  })
+
   /** The text of the likeliest tokens, and that of the same request in a batch of others. */
   async function expectText(model: string, { prompt, ids, text }: GoldenCase): Promise<void> {
     const completion = (begin: string) =>

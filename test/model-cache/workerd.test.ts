@@ -90,7 +90,9 @@ afterAll(async () => {
 
 async function ask(path: string): Promise<Response> {
   const body = JSON.stringify({ artifact, url: origin.url, shardBytes })
-  return (await miniflare.dispatchFetch(`http://cache${path}`, { method: 'POST', body })) as unknown as Response
+  // Compressing noise is most of the work otherwise.
+  const request = { method: 'POST', headers: { 'accept-encoding': 'identity' }, body }
+  return (await miniflare.dispatchFetch(`http://cache${path}`, request)) as unknown as Response
 }
 
 describe('in workerd', () => {
@@ -121,7 +123,7 @@ describe('in workerd', () => {
 
   it('a reader that cancels ends the reads', async () => {
     expect(await (await ask('/cancel')).text()).toBe('client left')
-    expect((await ask('/stream')).status).toBe(200)
+    expect((await (await ask('/stream')).arrayBuffer()).byteLength).toBe(artifact.sizeBytes)
   })
 
   it('a file that a crash tore is refused before a byte of it is out, and dropped', async () => {

@@ -44,7 +44,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     idleMs: 300_000,
     expectStarters: false,
     log: (line) => lines.push(line),
-    workers: deserialize(await readFile(inject('workersFile'))) as BuiltWorkers,
+    workers: await builtWorkers(),
     ...options,
   })
   return {
@@ -57,6 +57,11 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
       if (options.home === undefined) await rm(home, { recursive: true, force: true })
     },
   }
+}
+
+/** A copy of the workers as they are bundled once for all test files, to put modules of one's own in. */
+export async function builtWorkers(): Promise<BuiltWorkers> {
+  return deserialize(await readFile(inject('workersFile'))) as BuiltWorkers
 }
 
 export async function sendTo(

@@ -46,7 +46,7 @@ describe.for([tinyStories, story])('$name', (description) => {
   it('eight prompts at once are answered as each alone, token for token', async ({ skip }) => {
     skip(missing !== '', missing)
     const requests = prompts.map((prompt, index) =>
-      requestOf(prompt, { sampling: seeded(index), topLogprobs: 1, maxTokens: 20 + 5 * index, tenant: `${index}` }),
+      requestOf(prompt, { sampling: seeded(index), topLogprobs: 1, maxTokens: 12 + 4 * index, tenant: `${index}` }),
     )
     const together = await Promise.all(requests.map((request) => collect(generate(loaded.model, request))))
     for (const [index, request] of requests.entries()) {
@@ -99,7 +99,7 @@ describe.for([tinyStories, story])('$name', (description) => {
     small.heapLimitBytes = heapLimitBytes
     const { model } = await loadTextModel(small, description, { heapLimitBytes })
     const requests = prompts.flatMap((prompt, index) =>
-      [40, 120].map((maxTokens) => requestOf(prompt, { maxTokens, ignoreEos: true, sampling: seeded(index) })),
+      [20, 80].map((maxTokens) => requestOf(prompt, { maxTokens, ignoreEos: true, sampling: seeded(index) })),
     )
     const answers = await Promise.all(requests.map((request) => collect(generate(model, request))))
     const tokens = answers.map((events) => only(events, 'usage-final').usage.completionTokens)

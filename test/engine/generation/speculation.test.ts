@@ -103,7 +103,7 @@ describe.for([tinyStories])('$name', (description) => {
     ['the whole context', repetitive, { maxTokens: null }],
   ])('with %s the events are those without drafts, to the bit', async ([, prompt, changes], { skip }) => {
     skip(missing !== '', missing)
-    const request = requestOf(prompt, { maxTokens: 120, ignoreEos: !changes.constraint, ...changes })
+    const request = requestOf(prompt, { maxTokens: 80, ignoreEos: !changes.constraint, ...changes })
     const expected = await collect(generate(plain, request))
     const actual = await collect(generate(always().model, request))
     expect(actual.map(withoutTimes)).toEqual(expected.map(withoutTimes))
@@ -161,7 +161,7 @@ describe(`graphs with plain attention ${tinyStories.missing}`, () => {
       return drafted(changing)
     }
     const cheap = await runsOf()
-    cost = (count) => 1 + 4 * count
+    cost = (count) => 1 + 3 * count
     await runsOf()
     expect(await runsOf()).toBeLessThanOrEqual(3)
     cost = flat

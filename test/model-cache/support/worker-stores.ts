@@ -101,7 +101,7 @@ export async function startWorkerStores(): Promise<WorkerStores> {
 function remoteStore(miniflare: Miniflare, kind: WorkerStoreKind, space: string): BlobStore {
   const ask = async (method: string, digest: string, body?: Uint8Array, left?: string) => {
     const url = `http://stores/${kind}/${space}/${digest}`
-    const headers: Record<string, string> = left ? { 'x-left': left } : {}
+    const headers: Record<string, string> = { 'accept-encoding': 'identity', ...(left ? { 'x-left': left } : {}) }
     const response = await miniflare.dispatchFetch(url, { method, headers, ...(body ? { body } : {}) })
     const bytes = new Uint8Array(await response.arrayBuffer())
     if (!response.ok && response.status !== 404) throw internal(new TextDecoder().decode(bytes))
