@@ -21,7 +21,9 @@ for await (const text of reply.body.pipeThrough(new TextDecoderStream())) {
   rest = lines.pop()
   for (const line of lines) {
     if (!line.startsWith('data: ') || line === 'data: [DONE]') continue
-    process.stdout.write(JSON.parse(line.slice('data: '.length)).choices[0]?.text ?? '')
+    const { error, choices } = JSON.parse(line.slice('data: '.length))
+    if (error) throw new Error(error.message)
+    process.stdout.write(choices[0]?.text ?? '')
   }
 }
 process.stdout.write('\n')

@@ -31,6 +31,8 @@ export interface Serving {
   settle(): void
   gone: AbortController
   invocation: Waiting
+  /** Whether the first event is so long in coming that the reply is begun without it. */
+  isLate: boolean
 }
 
 /**
@@ -44,10 +46,10 @@ export async function inOnePiece(
   events: Promise<AsyncIterable<GenerationEvent>>,
   serving: Serving,
 ): Promise<Response> {
-  const { target, outcome, settle, gone, invocation } = serving
+  const { target, outcome, settle, gone, invocation, isLate } = serving
   const headers = { 'content-type': 'application/json', ...named(target) }
   const reply = events.then((each) => plan.reply(each)).then((value) => JSON.stringify(value))
-  const early = await within(patienceMs, reply)
+  const early = isLate ? undefined : await within(patienceMs, reply)
   if (early !== undefined) {
     settle()
     return new Response(early, { headers })

@@ -56,8 +56,8 @@ export async function serveGeneration(invocation: GenerationInvocation, options:
     const metering = { outcome, requestId: invocation.requestId, isAborted: () => signal.aborted }
     const events = begun(plan, allStarted(started, gone), metering)
     // Nothing has been said yet, so a refusal can still be told by the status.
-    await within(statusPatienceMs, events)
-    const serving = { target, outcome, settle, gone, invocation }
+    const isLate = (await within(statusPatienceMs, events)) === undefined
+    const serving = { target, outcome, settle, gone, invocation, isLate }
     return await (plan.isStreamed ? inEvents : inOnePiece)(plan, events, serving)
   } catch (error) {
     gone.abort()

@@ -52,7 +52,7 @@ async function imported(...args: string[]) {
   return JSON.parse(output)
 }
 
-const sizeOf = async (name: string) =>
+const artifactsOf = async (name: string) =>
   (await server.send('GET', `/api/2.0/glim/models/${name}/versions/1`)).json.size_bytes as number
 
 const question = { inputs: { x: [Array.from({ length: 64 }, (_, at) => at / 64)] } }
@@ -72,20 +72,22 @@ describe('glim models import --dtype q8 of a source with an fp32 graph only', ()
     expect(Math.abs(Number(first) - sum)).toBeLessThan(0.2)
   })
 
+  it('is the same version when it is done again', async () => {
+    const args = [join(folder, 'sum'), '--name', 'again', '--dtype', 'q8', '--version', '1', '--optimize', 'always']
+    const [once, twice] = [await imported(...args), await imported(...args)]
+    expect(once.graph).toBe('onnx/model_glim.ort')
+    expect(twice.manifest).toBe(once.manifest)
+  })
+
   it('of a hub brings the graph here with --upload, and without it says how', async () => {
     const { exitCode, output } = await glim('models', 'import', 'hf:test/sum', '--name', 'lazy', '--dtype', 'q8')
     expect(exitCode).toBe(2)
     expect(output).toContain('Add --upload to have the fp32 one downloaded and quantised here.')
-    const args = ['--name', 'hub-sum', '--dtype', 'q8', '--upload', '--keep-original']
-    const version = await imported('hf:test/sum', ...args)
+    const version = await imported('hf:test/sum', '--name', 'hub-sum', '--dtype', 'q8', '--upload')
     expect(version).toMatchObject({
       graph: 'onnx/model_glim.onnx',
       comment: expect.stringMatching(/quantised to int8/),
     })
-  })
-
-  it('has the original beside it with --keep-original', async () => {
-    expect((await sizeOf('hub-sum')) - (await sizeOf('sum'))).toBe(sumModel().byteLength)
   })
 })
 
@@ -96,6 +98,9 @@ describe('glim models import', () => {
     const optimised = await imported(join(folder, 'sum'), '--name', 'optimised', '--optimize', 'always')
     expect(optimised.graph).toBe('onnx/model_glim.ort')
     expect(optimised.comment).toMatch(/: optimised, with the same bits as the original$/)
+    const both = await imported(...[join(folder, 'sum'), '--name', 'both', '--optimize', 'always', '--keep-original'])
+    expect(both.graph).toBe('onnx/model_glim.ort')
+    expect((await artifactsOf('both')) - (await artifactsOf('optimised'))).toBe(sumModel().byteLength)
   })
 
   it('tells that what the server fetches itself is not converted', async () => {

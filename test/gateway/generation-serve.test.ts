@@ -222,12 +222,16 @@ describe('a reply whose first event is more than three seconds in coming', () =>
     return { host, go: resolve, refuse: reject, state }
   }
 
-  async function waiting(source: ReturnType<typeof queued>, body: object) {
+  /** Resolves once the reply has said that it waits. */
+  async function waiting(source: ReturnType<typeof queued>, body: object, path = '/v1/chat/completions') {
     const gateway = scriptedGateway((_request, signal) => source.host(signal))
-    const sent = gateway.fetch('http://glim/v1/chat/completions', post(body))
-    await vi.advanceTimersByTimeAsync(4_000)
+    const sent = gateway.fetch(`http://glim${path}`, post(body))
+    await vi.advanceTimersByTimeAsync(3_000)
     const reply = await sent
-    return { gateway, reply, reader: reply.body!.pipeThrough(new TextDecoderStream()).getReader() }
+    const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader()
+    const read = reader.read()
+    await vi.advanceTimersByTimeAsync(500)
+    return { gateway, reply, reader, sign: (await read).value }
   }
 
   /** What is left, and whether it comes to an end. */
@@ -244,11 +248,8 @@ describe('a reply whose first event is more than three seconds in coming', () =>
   it('has signs of life and then what it says', async () => {
     for (const stream of [false, true]) {
       const source = queued()
-      const { gateway, reply, reader } = await waiting(source, { ...chat, stream })
-      expect(reply.status).toBe(200)
-      const sign = reader.read()
-      await vi.advanceTimersByTimeAsync(500)
-      expect((await sign).value).toBe(stream ? ': waiting\n\n' : ' ')
+      const { gateway, reply, reader, sign } = await waiting(source, { ...chat, stream })
+      expect([reply.status, sign]).toEqual([200, stream ? ': waiting\n\n' : ' '])
       source.go(saying('a', 'b'))
       const { text } = await rest(reader)
       expect(stream ? text.match(/"content":"."/g) : JSON.parse(text).choices[0].message.content).toEqual(
@@ -258,16 +259,21 @@ describe('a reply whose first event is more than three seconds in coming', () =>
     }
   })
 
-  it('says in its body why it is refused', async () => {
+  const { messages } = chat
+  it.each<[string, object, RegExp]>([
+    ['/v1/chat/completions', { messages }, /^data: \{"error":\{[^\n]*\n\n$/],
+    ['/v1/completions', { prompt: 'a' }, /^data: \{"error":\{[^\n]*\n\n$/],
+    ['/v1/responses', { input: 'a' }, /^event: error\ndata: .*\n\nevent: response.failed\ndata: .*\n\n$/],
+    ['/v1/messages', { messages, max_tokens: 5 }, /^event: error\ndata: \{"type":"error"[^\n]*\n\n$/],
+  ])('says in its body why it is refused: %s', async (path, body, inStream) => {
     for (const stream of [false, true]) {
       const source = queued()
-      const { gateway, reader } = await waiting(source, { ...chat, stream })
-      const sign = reader.read()
-      await vi.advanceTimersByTimeAsync(500)
-      await sign
+      const { gateway, reader } = await waiting(source, { model: 'tale', ...body, stream }, path)
       source.refuse(exhausted('The queue is full.', 3))
       const { text, isWhole } = await rest(reader)
-      expect(JSON.parse(text.replace(/^data: /, '')).error.message).toBe('The queue is full.')
+      expect(text).toContain('The queue is full.')
+      if (stream) expect(text).toMatch(inStream)
+      else expect(JSON.parse(text).error.message).toBe('The queue is full.')
       expect(isWhole).toBe(stream)
       expect(gateway.rows.map(({ status }) => status)).toEqual([429])
     }
@@ -277,9 +283,6 @@ describe('a reply whose first event is more than three seconds in coming', () =>
     for (const stream of [false, true]) {
       const source = queued()
       const { gateway, reader } = await waiting(source, { ...chat, stream })
-      const sign = reader.read()
-      await vi.advanceTimersByTimeAsync(500)
-      await sign
       await reader.cancel()
       await gateway.settled()
       await vi.advanceTimersByTimeAsync(500)
