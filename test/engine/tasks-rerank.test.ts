@@ -4,38 +4,12 @@ import { type NumericTensor, type StringTensor, valuesOf } from '#contracts/tens
 import { loadModel } from '#src/engine/load-model.ts'
 import { rerankTask } from '#src/engine/tasks/rerank.ts'
 import { bootNodeOrt } from '../support/node-ort.ts'
-import { onnxModel } from '../support/onnx-model.ts'
+import { rerankerFiles } from '../support/onnx-model.ts'
 import { memoryReader } from '../support/shared-models.ts'
 
-/** A pair's number is a hundredth of the sum of its ids: words count 1, 2, 3, and a separator 0. */
-const graph = onnxModel({
-  nodes: [
-    { operator: 'Cast', inputs: ['input_ids'], outputs: ['floats'], attributes: { to: 1 } },
-    { operator: 'ReduceSum', inputs: ['floats', 'axis'], outputs: ['sum'] },
-    { operator: 'Mul', inputs: ['sum', 'factor'], outputs: ['logits'] },
-  ],
-  inputs: [{ name: 'input_ids', dtype: 'int64', shape: ['rows', 'tokens'] }],
-  outputs: [{ name: 'logits', dtype: 'float32', shape: ['rows', 1] }],
-  weights: [
-    { name: 'axis', dtype: 'int64', shape: [1], bytes: new Uint8Array(BigInt64Array.of(1n).buffer) },
-    { name: 'factor', dtype: 'float32', shape: [1], bytes: new Uint8Array(Float32Array.of(0.01).buffer) },
-  ],
-})
-const tokenizerJson = JSON.stringify({
-  added_tokens: [],
-  normalizer: null,
-  pre_tokenizer: { type: 'WhitespaceSplit' },
-  post_processor: null,
-  decoder: null,
-  model: { type: 'WordLevel', vocab: { '[UNK]': 0, one: 1, two: 2, three: 3 }, unk_token: '[UNK]' },
-})
 const load = async (config: object): Promise<ServedModel> =>
   loadModel(await bootNodeOrt(), rerankTask, {
-    reader: memoryReader({
-      'model.onnx': graph,
-      'tokenizer.json': tokenizerJson,
-      'config.json': JSON.stringify(config),
-    }),
+    reader: memoryReader(Object.fromEntries(rerankerFiles(config).map(({ path, bytes }) => [path, bytes]))),
     graph: 'model.onnx',
     options: { batchInvariant: true },
   })

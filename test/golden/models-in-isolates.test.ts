@@ -12,7 +12,7 @@ import { tensorFromJson, tensorToJson } from '#src/gateway/json-tensor.ts'
 import { numbers, sampleInputs } from '../support/graph-inputs.ts'
 import { createEndpoint, importFiles, importFolder } from '../support/import-folder.ts'
 import { bootNodeOrt } from '../support/node-ort.ts'
-import { json, onnxModel } from '../support/onnx-model.ts'
+import { rerankerFiles } from '../support/onnx-model.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 import {
   haveSharedModels,
@@ -184,28 +184,6 @@ describe.skipIf(!haveSharedModels)(`the tasks of the shared models (${withoutSha
 })
 
 describe('rerank', () => {
-  /** A hundredth of the sum of a pair's ids. */
-  const graph = onnxModel({
-    nodes: [
-      { operator: 'Cast', inputs: ['input_ids'], outputs: ['floats'], attributes: { to: 1 } },
-      { operator: 'ReduceSum', inputs: ['floats', 'axis'], outputs: ['sum'] },
-      { operator: 'Mul', inputs: ['sum', 'factor'], outputs: ['logits'] },
-    ],
-    inputs: [{ name: 'input_ids', dtype: 'int64', shape: ['rows', 'tokens'] }],
-    outputs: [{ name: 'logits', dtype: 'float32', shape: ['rows', 1] }],
-    weights: [
-      { name: 'axis', dtype: 'int64', shape: [1], bytes: new Uint8Array(BigInt64Array.of(1n).buffer) },
-      { name: 'factor', dtype: 'float32', shape: [1], bytes: new Uint8Array(Float32Array.of(0.01).buffer) },
-    ],
-  })
-  const tokenizer = {
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: { type: 'WhitespaceSplit' },
-    post_processor: null,
-    decoder: null,
-    model: { type: 'WordLevel', vocab: { '[UNK]': 0, one: 1, two: 2, three: 3 }, unk_token: '[UNK]' },
-  }
   const config = {
     architectures: ['BertForSequenceClassification'],
     id2label: { 0: 'LABEL_0' },
@@ -213,8 +191,7 @@ describe('rerank', () => {
   }
 
   it('gives each query its documents, the best first, and pairs their scores', async () => {
-    const files = [{ path: 'model.onnx', bytes: graph }, json('tokenizer.json', tokenizer), json('config.json', config)]
-    const imported = await importFiles(server, files, 'rank')
+    const imported = await importFiles(server, rerankerFiles(config), 'rank')
     expect(imported.json.task, imported.text).toBe('rerank')
     await createEndpoint(server, 'rank', 'rank')
     const documents = [['one', 'three', 'two']]

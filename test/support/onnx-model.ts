@@ -119,6 +119,32 @@ export function classifierFiles(): ModelFile[] {
   return [{ path: 'model.onnx', bytes: graph }, ...tokenizerFiles(), json('config.json', config)]
 }
 
+/** A reranker whose score is a hundredth of the sum of a pair's ids: its words count 1, 2, 3, and a separator 0. */
+export function rerankerFiles(config: object): ModelFile[] {
+  const graph = onnxModel({
+    nodes: [
+      { operator: 'Cast', inputs: ['input_ids'], outputs: ['floats'], attributes: { to: 1 } },
+      { operator: 'ReduceSum', inputs: ['floats', 'axis'], outputs: ['sum'] },
+      { operator: 'Mul', inputs: ['sum', 'factor'], outputs: ['logits'] },
+    ],
+    inputs: [{ name: 'input_ids', dtype: 'int64', shape: ['rows', 'tokens'] }],
+    outputs: [{ name: 'logits', dtype: 'float32', shape: ['rows', 1] }],
+    weights: [
+      { name: 'axis', dtype: 'int64', shape: [1], bytes: new Uint8Array(BigInt64Array.of(1n).buffer) },
+      floats('factor', [1], [0.01]),
+    ],
+  })
+  const tokenizer = {
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    post_processor: null,
+    decoder: null,
+    model: { type: 'WordLevel', vocab: { '[UNK]': 0, one: 1, two: 2, three: 3 }, unk_token: '[UNK]' },
+  }
+  return [{ path: 'model.onnx', bytes: graph }, json('tokenizer.json', tokenizer), json('config.json', config)]
+}
+
 function tokenizerFiles(): ModelFile[] {
   const tokenizer = {
     version: '1.0',
